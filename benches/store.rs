@@ -14,7 +14,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use data_encoding::HEXLOWER;
 use mcp_client_oauth::{
     Secret,
-    store::{Backend as _, EncryptedFileStore, KeySource},
+    store::{Backend as _, EncryptedFileStore, Entry, KeySource, NameQuery},
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -34,8 +34,8 @@ fn open(directory: &Path) -> EncryptedFileStore {
 }
 
 /// Returns bytes of the length of a record with two tokens.
-fn content() -> Secret<Vec<u8>> {
-    Secret::new(vec![b'x'; 2048])
+fn content() -> Entry {
+    Entry::new(Secret::new(vec![b'x'; 2048]))
 }
 
 fn name(number: u32) -> String {
@@ -115,7 +115,10 @@ fn list(c: &mut Criterion) {
         fill(&home, records);
         group.bench_function(records.to_string(), |b| {
             b.iter(|| {
-                let names = runtime.block_on(files.names()).unwrap();
+                let names = runtime
+                    .block_on(files.names(&NameQuery::new(u32::MAX)))
+                    .unwrap()
+                    .names;
                 assert_eq!(names.len(), usize::try_from(records).unwrap());
                 names
             });

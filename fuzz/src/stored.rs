@@ -8,7 +8,7 @@ use std::{
 
 use mcp_client_oauth::{
     Secret, TokenStore,
-    store::{Backend, EncryptedFileStore, KeySource, LoginKey, MemoryBackend},
+    store::{Backend, EncryptedFileStore, Entry, KeySource, LoginKey, MemoryBackend, NameQuery},
 };
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -26,7 +26,7 @@ fn runtime() -> Runtime {
 pub fn record(bytes: &[u8]) {
     runtime().block_on(async {
         let backend = std::sync::Arc::new(MemoryBackend::default());
-        let content = Secret::new(bytes.to_vec());
+        let content = Entry::new(Secret::new(bytes.to_vec()));
         backend.put(NAME, None, &content).await.expect("memory");
         let store = TokenStore::new(backend.clone());
         let key = LoginKey::new(SERVER.parse().expect("a server URL"));
@@ -69,7 +69,8 @@ fn genuine() -> &'static Genuine {
         let directory = tempfile::tempdir().expect("a directory");
         let kept = runtime().block_on(async {
             let files = open(directory.path()).expect("a new store");
-            files.put(NAME, None, &Secret::new(CONTENT.to_vec())).await
+            let content = Entry::new(Secret::new(CONTENT.to_vec()));
+            files.put(NAME, None, &content).await
         });
         kept.expect("a new record");
         let entries = fs::read_dir(directory.path()).expect("the directory");
@@ -123,9 +124,10 @@ pub fn encrypted_file(input: &[u8]) {
             return;
         };
         if let Ok(Some(stored)) = files.get(NAME).await {
-            assert_eq!(stored.bytes.expose().as_slice(), CONTENT);
+            assert_eq!(stored.entry.bytes.expose().as_slice(), CONTENT);
         }
-        for name in files.names().await.unwrap_or_default() {
+        let names = files.names(&NameQuery::new(100)).await;
+        for name in names.unwrap_or_default().names {
             let _ = files.get(&name).await;
         }
     });

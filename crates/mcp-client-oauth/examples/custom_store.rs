@@ -1,7 +1,7 @@
-//! A custom store: a backend that stores bytes by name, with a revision and a lock, can store logins.
+//! A custom store: the tables of an application hold its logins.
 //!
-//! This one is a table in memory. It stands for the database that an application has already.
-//! It runs offline: `cargo run --example custom_store --all-features`.
+//! It runs offline: `cargo run --example custom_store --all-features`. A store that several processes use is
+//! a `Backend`, with revisions and locks.
 
 #![allow(
     clippy::print_stdout,
@@ -11,123 +11,92 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    LoginOptions, Secret, ServerUrl, TokenStore,
-    error::TokenStorageError,
-    login,
-    platform::Platform,
-    store::{Backend, LockGuard, Revision, StoredEntry, contract},
+    ClientBuilder, Error, Secret, Session, TokenStore,
+    store::{OneProcess, SimpleStore, contract},
 };
 use mcp_oauth_testbed::Testbed;
-use tokio::sync::OwnedMutexGuard;
 
 mod support;
 
-use support::Approves;
+type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
-/// A table of (name, revision, bytes), and the locks of the names.
-#[derive(Debug, Default)]
-struct Table {
-    rows: Mutex<Rows>,
-    locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+// begin
+#[async_trait]
+impl SimpleStore for Table {
+    async fn get(&self, name: &str) -> Result<Option<Secret<Vec<u8>>>> {
+        Ok(self.select(name).await?.map(Secret::new))
+    }
+
+    async fn put(&self, name: &str, bytes: &Secret<Vec<u8>>) -> Result<()> {
+        self.upsert(name, bytes.expose()).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<()> {
+        self.remove(name).await
+    }
+
+    async fn names(&self) -> Result<Vec<String>> {
+        self.keys().await
+    }
 }
 
-#[derive(Debug, Default)]
-struct Rows {
-    rows: HashMap<String, StoredEntry>,
-    /// The last revision. None is used twice, also after a deletion.
-    last: u64,
+async fn custom_store(builder: ClientBuilder, table: Table, url: &str) -> Result<Session, Error> {
+    let store = TokenStore::new(Arc::new(OneProcess::new(table)));
+    let client = builder.store(store).build().await?;
+    client.login(url).await
 }
+// end
 
-/// Releases the lock when it is dropped. A database would use `SELECT … FOR UPDATE`.
-#[derive(Debug)]
-struct Row {
-    _guard: OwnedMutexGuard<()>,
-}
-
-impl LockGuard for Row {}
+/// A table in memory. It stands for the one that the application has already, and that is encrypted: the
+/// bytes are plaintext secrets.
+#[derive(Clone, Debug, Default)]
+struct Table(Arc<Mutex<HashMap<String, Vec<u8>>>>);
 
 impl Table {
-    /// Returns the rows, if the revision of `name` is the expected one.
-    fn rows(
-        &self,
-        name: &str,
-        is_expected: impl Fn(Option<Revision>) -> bool,
-    ) -> Result<MutexGuard<'_, Rows>, TokenStorageError> {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_expected(rows.rows.get(name).map(|stored| stored.revision)) {
-            return Ok(rows);
-        }
-        let location = format!("the row `{name}`");
-        Err(TokenStorageError::Conflict { location })
-    }
-}
-
-#[async_trait]
-impl Backend for Table {
-    async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
-        Ok(self.rows(name, |_| true)?.rows.get(name).cloned())
+    async fn select(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.rows(|rows| rows.get(key).cloned()))
     }
 
-    async fn put(
-        &self,
-        name: &str,
-        expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
-    ) -> Result<Revision, TokenStorageError> {
-        let mut rows = self.rows(name, |found| found == expected)?;
-        rows.last += 1;
-        let revision = Revision::new(rows.last);
-        // The bytes are plaintext secrets: a real store encrypts them before they leave the process.
-        let stored = StoredEntry::new(revision, bytes.clone());
-        rows.rows.insert(name.to_owned(), stored);
-        Ok(revision)
+    async fn upsert(&self, key: &str, row: &[u8]) -> Result<()> {
+        self.rows(|rows| rows.insert(key.to_owned(), row.to_vec()));
+        Ok(())
     }
 
-    async fn delete(
-        &self,
-        name: &str,
-        expected: Option<Revision>,
-    ) -> Result<bool, TokenStorageError> {
-        let mut rows = self.rows(name, |found| expected.is_none() || found == expected)?;
-        Ok(rows.rows.remove(name).is_some())
+    async fn remove(&self, key: &str) -> Result<()> {
+        self.rows(|rows| rows.remove(key));
+        Ok(())
     }
 
-    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
-        Ok(self.rows("", |_| true)?.rows.keys().cloned().collect())
+    async fn keys(&self) -> Result<Vec<String>> {
+        Ok(self.rows(|rows| rows.keys().cloned().collect()))
     }
 
-    async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
-        let lock = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(locks.entry(name.to_owned()).or_default())
-        };
-        let guard = lock.lock_owned().await;
-        Ok(Box::new(Row { _guard: guard }))
-    }
-
-    /// Returns false: no other host writes to this memory.
-    fn is_shared(&self) -> bool {
-        false
+    fn rows<T>(&self, use_rows: impl FnOnce(&mut HashMap<String, Vec<u8>>) -> T) -> T {
+        use_rows(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[tokio::main]
-pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) async fn main() -> Result<()> {
     // The contract of every store. A test of the application would check it like this.
-    contract::check(Arc::new(Table::default())).await;
+    contract::check(Arc::new(OneProcess::new(Table::default()))).await;
     println!("the store fulfils the contract");
 
     let testbed = Testbed::start().await?;
-    let server: ServerUrl = testbed.server_url().as_str().parse()?;
-    let platform = Platform::system().with_interaction(Arc::new(Approves));
-    let store = TokenStore::new(Arc::new(Table::default()));
-    let session = login(&platform, &store, &server, &LoginOptions::default()).await?;
+    let url = testbed.server_url();
+    let table = Table::default();
+    let session = custom_store(support::builder(), table.clone(), url.as_str()).await?;
     session.refresh().await?;
-    println!("stored: {:?}", store.keys().await?);
+    session.flush().await;
+    println!("stored: {:?}", table.keys().await?);
+
+    // The next start of the application finds the login in the table.
+    let session = custom_store(support::builder(), table, url.as_str()).await?;
+    assert!(session.is_reused());
     Ok(())
 }

@@ -8,17 +8,13 @@
     reason = "an example prints its results"
 )]
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::Empty;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use mcp_client_oauth::{
-    LoginOptions, ServerUrl, Session, TokenStore,
+    Session,
     adapters::{reqwest_middleware::AuthorizedMiddleware, tower::AuthorizedLayer, websocket},
-    login,
-    platform::Platform,
 };
 use mcp_oauth_testbed::Testbed;
 use tokio_tungstenite::tungstenite::Message;
@@ -26,24 +22,20 @@ use tower::{Layer as _, ServiceExt as _};
 
 mod support;
 
-use support::Approves;
-
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
 pub(crate) async fn main() -> Outcome {
     let testbed = Testbed::start().await?;
-    let server: ServerUrl = testbed.server_url().as_str().parse()?;
-    let platform = Platform::system().with_interaction(Arc::new(Approves));
-    let store = TokenStore::memory();
-    let session = login(&platform, &store, &server, &LoginOptions::default()).await?;
-    let session = Arc::new(session);
+    let server = testbed.server_url().to_string();
+    let server = server.as_str();
+    let session = support::builder().build().await?.login(server).await?;
     let notes = format!("{server}/notes");
 
-    tower(Arc::clone(&session), &notes).await?;
+    tower(session.clone(), &notes).await?;
     // Each adapter refreshes a token that is refused, and sends the request again if it can be copied.
     testbed.revoke_access_tokens();
-    middleware(Arc::clone(&session), &notes).await?;
+    middleware(session.clone(), &notes).await?;
     testbed.revoke_access_tokens();
     socket(&session, &format!("{server}/socket")).await?;
     println!("{} refreshes", testbed.token_requests("refresh_token"));
@@ -51,7 +43,7 @@ pub(crate) async fn main() -> Outcome {
 }
 
 /// Any service of `http::Request`; this one is hyper's.
-async fn tower(session: Arc<Session>, notes: &str) -> Outcome {
+async fn tower(session: Session, notes: &str) -> Outcome {
     let hyper = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let client = AuthorizedLayer::new(session).layer(hyper);
     let request = http::Request::get(notes).body(Empty::new())?;
@@ -59,7 +51,7 @@ async fn tower(session: Arc<Session>, notes: &str) -> Outcome {
     Ok(())
 }
 
-async fn middleware(session: Arc<Session>, notes: &str) -> Outcome {
+async fn middleware(session: Session, notes: &str) -> Outcome {
     // A redirect would send the token to another URL.
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let client = reqwest_middleware::ClientBuilder::new(http.build()?)

@@ -8,30 +8,22 @@
     reason = "an example prints its results"
 )]
 
-use std::sync::Arc;
-
-use mcp_client_oauth::{
-    Client, LoginOptions, ServerUrl, TokenStore, adapters::rmcp_credentials::RmcpCredentials,
-    platform::Platform, store::LoginKey,
-};
+use mcp_client_oauth::adapters::rmcp_credentials::RmcpCredentials;
 use mcp_oauth_testbed::Testbed;
 use rmcp::{model::CallToolRequestParams, transport::auth::AuthorizationManager};
 
 mod support;
 
-use support::Approves;
-
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let testbed = Testbed::start().await?;
-    let server: ServerUrl = testbed.server_url().as_str().parse()?;
-    let key = LoginKey::new(server.clone());
-    let platform = Platform::system().with_interaction(Arc::new(Approves));
-    let client = Client::new(platform, TokenStore::memory());
-    client.ensure(&server, &LoginOptions::default()).await?;
+    let url = testbed.server_url().to_string();
+    let url = url.as_str();
+    let client = support::builder().build().await?;
+    let session = client.login(url).await?;
 
     // Negotiates the protocol version. A refused token is refreshed.
-    let mcp = client.mcp(&key).await?;
+    let mcp = session.mcp().await?;
     let tools = mcp.list_all_tools().await?;
     println!("{} tools", tools.len());
     testbed.revoke_access_tokens();
@@ -46,7 +38,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     mcp.cancel().await?;
 
     // An application that keeps rmcp's AuthorizationManager can store its credentials in the same store.
-    let mut manager = AuthorizationManager::new(server.as_str()).await?;
-    manager.set_credential_store(RmcpCredentials::new(client.store(), &key));
+    let mut manager = AuthorizationManager::new(url).await?;
+    manager.set_credential_store(RmcpCredentials::new(client.store(), &session.key()));
     Ok(())
 }

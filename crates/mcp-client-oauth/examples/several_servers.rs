@@ -1,5 +1,4 @@
-//! Several servers and accounts over one encrypted store. A second process (here: a second `Client`) opens
-//! it later without a new login.
+//! Several servers and accounts over one store.
 //!
 //! It runs offline: `cargo run --example several_servers --all-features`.
 
@@ -9,49 +8,41 @@
     reason = "an example prints its results"
 )]
 
-use std::sync::Arc;
-
-use http::{HeaderMap, Method};
-use mcp_client_oauth::{Client, LoginOptions, ServerUrl, TokenStore, platform::Platform};
+use mcp_client_oauth::{Client, Error};
 use mcp_oauth_testbed::Testbed;
 
 mod support;
 
-use support::Approves;
+// begin
+async fn several_servers(client: &Client, urls: &[&str]) -> Result<(), Error> {
+    for &url in urls {
+        let session = client.login(url).await?;
+        let notes = session.get("notes").send().await?;
+        println!("{url}: {}", notes.status);
+    }
+    Ok(())
+}
+// end
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (notes, tasks) = (Testbed::start().await?, Testbed::start().await?);
-    let folder = tempfile::tempdir()?;
-    let spec = format!("file:{}", folder.path().display());
-    let platform = Platform::system().with_interaction(Arc::new(Approves));
+    let urls = [notes.server_url(), tasks.server_url()];
+    let urls = [urls[0].as_str(), urls[1].as_str()];
+    let client = support::builder().build().await?;
 
-    let client = Client::new(platform.clone(), TokenStore::open(&spec)?);
-    let mut work = LoginOptions::default();
-    work.account = Some("work".to_owned());
-    for (testbed, options) in [
-        (&notes, LoginOptions::default()),
-        (&notes, work),
-        (&tasks, LoginOptions::default()),
-    ] {
-        let server: ServerUrl = testbed.server_url().as_str().parse()?;
-        let session = client.ensure(&server, &options).await?;
-        println!("logged in to {}", session.key());
-    }
+    // The second round reuses the logins.
+    several_servers(&client, &urls).await?;
+    several_servers(&client, &urls).await?;
+    assert_eq!(notes.token_requests("authorization_code"), 1);
+    assert_eq!(tasks.token_requests("authorization_code"), 1);
 
-    // Another process finds the logins and needs no new one.
-    let again = Client::new(platform, TokenStore::open(&spec)?);
-    let keys = again.keys().await?;
-    assert_eq!(keys.len(), 3);
-    for key in &keys {
-        let headers = again.headers(key, &HeaderMap::new()).await?;
-        assert!(headers["authorization"].is_sensitive());
-        let url = format!("{}/notes", key.server()).parse()?;
-        let response = again.request(key, Method::GET, url).await?.send().await?;
-        println!("{key}: HTTP {}", response.status);
-        let logout = again.logout(key).await?;
-        println!("{key}: {:?}", logout.remote);
+    // A second account at the same server is another login.
+    client.login(urls[0]).account("work").await?;
+    for key in client.logins().await? {
+        let session = client.session(&key).await?;
+        println!("{key}: {}", session.get("notes").send().await?.status);
     }
-    assert!(again.keys().await?.is_empty());
+    assert_eq!(client.logins().await?.len(), 3);
     Ok(())
 }

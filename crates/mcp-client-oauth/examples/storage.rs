@@ -11,9 +11,8 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    LoginOptions, Secret, ServerUrl, Session, TokenStore, login,
-    platform::Platform,
-    store::{BACKENDS, EncryptedFileStore, KeySource, LoginKey},
+    Client, LoginKey, Secret, TokenStore,
+    store::{EncryptedFileStore, KeySource},
 };
 use mcp_oauth_testbed::Testbed;
 
@@ -24,12 +23,10 @@ use support::Approves;
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let testbed = Testbed::start().await?;
-    let server: ServerUrl = testbed.server_url().as_str().parse()?;
-    let platform = Platform::system().with_interaction(Arc::new(Approves));
+    let url = testbed.server_url().to_string();
+    let url = url.as_str();
+    let client = |store| Client::builder().store(store).interaction(Approves).build();
 
-    for (name, _) in BACKENDS {
-        println!("store {name}:");
-    }
     let home = tempfile::tempdir()?;
     // By a text, as a command line or a configuration file has it: `auto:`, here with a directory.
     let store = TokenStore::open(&format!("auto:{}", home.path().join("auto").display()))?;
@@ -41,18 +38,16 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let files = EncryptedFileStore::open(home.path().join("tokens"), password)?;
         Ok::<_, mcp_client_oauth::Error>(TokenStore::new(Arc::new(files)))
     };
-    let store = open("correct horse battery staple")?;
-    login(&platform, &store, &server, &LoginOptions::default()).await?;
-    store.flush().await;
+    let first = client(open("correct horse battery staple")?).await?;
+    first.login(url).await?;
+    first.flush().await;
 
     // Another process, later: it needs no new login.
-    let store = open("correct horse battery staple")?;
-    let key = LoginKey::new(server.clone());
-    let session = Session::open(platform.clone(), store.clone(), key.clone()).await?;
-    let session = session.ok_or("not logged in")?;
+    let second = client(open("correct horse battery staple")?).await?;
+    let session = second.session(url).await?;
     println!("stored: {}", session.header().await?.is_sensitive());
     let wrong = open("wrong")?;
-    if let Err(error) = wrong.load(&key).await {
+    if let Err(error) = wrong.load(&LoginKey::try_from(url)?).await {
         println!("{error}");
     }
     assert_eq!(testbed.token_requests("authorization_code"), 1);

@@ -33,7 +33,7 @@ pub use non_interactive::NonInteractiveGrantError;
 pub use registration::RegistrationError;
 pub use remedy::Remedy;
 use remedy::network_remedy;
-pub use storage::{KeychainErrorKind, TokenStorageError, VaultErrorKind};
+pub use storage::{KeychainErrorKind, TokenStorageError};
 
 pub use crate::{
     platform::{AssertionError, AssertionErrorKind, HttpError, HttpErrorKind, UrlPolicyError},
@@ -44,7 +44,7 @@ pub use crate::{
         registration::RegistrationResponseError, resource_metadata::ResourceMetadataError,
         revocation::RevocationResponseError, scope::ScopeError,
         server_metadata::ServerMetadataError, token::TokenError,
-        token_exchange::TokenExchangeError,
+        token_exchange::TokenExchangeError, untrusted_text::UntrustedText,
     },
     server_url::ServerUrlError,
 };

@@ -62,11 +62,11 @@ mod mutex;
 pub mod platform;
 mod proto;
 mod quirks;
-pub mod redact;
 mod secret;
 mod server_url;
 pub mod store;
 mod stored_session;
+mod system_time;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token_request;

@@ -12,8 +12,8 @@ use mcp_client_oauth::{
     ServerUrl,
     flow::{Issuer, Quirks, Scope},
     store::LoginKey,
-    store::atomic_file::{WriteOptions, retry_while_in_use},
 };
+use mcp_oauth_support::atomic_file::{WriteOptions, retry_while_in_use};
 use serde::{Deserialize, Serialize};
 use url::Url;
 

@@ -10,9 +10,9 @@ use std::{
 use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
-    platform::SystemClock,
-    store::{AutoOptions, EncryptedFileStore, KeyKind, KeySource, StoreSelection, Vault},
+    store::{AutoOptions, EncryptedFileStore, KeyKind, KeySource, StoreSelection},
 };
+use mcp_oauth_vault::{VaultError, VaultStore};
 
 use crate::{
     config::{Config, Password, Variables, read_secret},
@@ -94,8 +94,7 @@ pub(crate) fn open_other(
 ) -> Result<TokenStore, Failure> {
     match location {
         StoreLocation::Vault(rest) => {
-            let clock = Arc::new(SystemClock::default());
-            let vault = Vault::open(&vault.options(rest)?, clock)?;
+            let vault = VaultStore::open(&vault.options(rest)?)?;
             Ok(TokenStore::new(Arc::new(vault)))
         }
         StoreLocation::Other(spec) => Ok(TokenStore::open(spec)?),
@@ -120,14 +119,14 @@ pub(crate) fn weaker_key_warning(choice: &StoreSelection) -> String {
 
 /// Returns whether no record of the store can be read: then nothing must be changed.
 pub(crate) fn is_unreadable(error: &TokenStorageError) -> bool {
-    matches!(
-        error,
-        TokenStorageError::WrongPassword(_)
-            | TokenStorageError::PasswordNeeded(_)
-            | TokenStorageError::OtherKey(_)
-            | TokenStorageError::Keychain { .. }
-            | TokenStorageError::Vault { .. }
-    )
+    VaultError::of(error).is_some()
+        || matches!(
+            error,
+            TokenStorageError::WrongPassword(_)
+                | TokenStorageError::PasswordNeeded(_)
+                | TokenStorageError::OtherKey(_)
+                | TokenStorageError::Keychain { .. }
+        )
 }
 
 /// Returns the password, if one is given or the existing store needs one. A password that is given is never

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use mcp_client_oauth::store::atomic_file::WriteOptions;
+use mcp_oauth_support::atomic_file::WriteOptions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 use url::Url;

@@ -28,7 +28,7 @@ use rmcp::transport::auth::{
 use crate::{
     error::TokenStorageError,
     secret::Secret,
-    store::{Backend, LoginKey, TokenStore},
+    store::{Backend, Entry, LoginKey, TokenStore},
 };
 
 /// The prefix of the names of `rmcp`'s documents. The records of this crate have other prefixes.
@@ -57,7 +57,7 @@ impl CredentialStore for RmcpCredentials {
     async fn load(&self) -> Result<Option<StoredCredentials>, AuthError> {
         let stored = self.backend.get(&self.name).await.map_err(failure)?;
         let read = |bytes: &Secret<Vec<u8>>| serde_json::from_slice(bytes.expose());
-        let credentials = stored.map(|stored| read(&stored.bytes)).transpose();
+        let credentials = stored.map(|stored| read(&stored.entry.bytes)).transpose();
         // The cause may quote secrets, so it is dropped.
         credentials.map_err(|_| unreadable(&self.name))
     }
@@ -69,7 +69,8 @@ impl CredentialStore for RmcpCredentials {
             .map_err(|_| unreadable(&self.name))?;
         let before = self.backend.get(&self.name).await.map_err(failure)?;
         let expected = before.map(|before| before.revision);
-        let saved = self.backend.put(&self.name, expected, &bytes).await;
+        let entry = Entry::new(bytes);
+        let saved = self.backend.put(&self.name, expected, &entry).await;
         saved.map(drop).map_err(failure)
     }
 

@@ -85,20 +85,23 @@ impl ClientBuilder {
     }
 
     /// Sets the HTTP client.
-    pub fn http_client(mut self, http: Arc<dyn HttpClient>) -> Self {
-        self.platform.http = http;
+    pub fn http_client(mut self, http: impl HttpClient + 'static) -> Self {
+        self.platform.http = Arc::new(http);
         self
     }
 
     /// Sets the clock, for tests.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.platform.clock = clock;
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.platform.clock = Arc::new(clock);
         self
     }
 
     /// Sets the interaction with the user: how a URL is opened and a code is shown.
-    pub fn interaction(mut self, interaction: Arc<dyn Interaction>) -> Self {
-        self.platform.interaction = interaction;
+    ///
+    /// Without it, the browser is opened and nothing is shown; a program in a terminal sets
+    /// [`Terminal`](crate::platform::Terminal).
+    pub fn interaction(mut self, interaction: impl Interaction + 'static) -> Self {
+        self.platform.interaction = Arc::new(interaction);
         self
     }
 

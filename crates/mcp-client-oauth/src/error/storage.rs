@@ -1,10 +1,8 @@
-//! Errors of a token store, and of the keychain or Vault that it uses.
+//! Errors of a token store, and of the keychain that it uses.
 
 use std::{path::PathBuf, sync::Arc};
 
-use url::Url;
-
-use super::{HttpErrorKind, UrlPolicyError, remedy::Remedy};
+use super::remedy::Remedy;
 use crate::proto::untrusted_text::UntrustedText;
 
 /// The reason why a record could not be stored or read. The stored state is unchanged.
@@ -83,15 +81,6 @@ pub enum TokenStorageError {
         /// The error of the system.
         source: Arc<std::io::Error>,
     },
-    /// HashiCorp Vault or OpenBao failed or refused a request.
-    #[error("the vault at {address}: {cause}")]
-    Vault {
-        /// Its URL.
-        address: Url,
-        /// The cause.
-        #[source]
-        cause: VaultErrorKind,
-    },
     /// The keychain of the system, which holds the key of the store, failed or refused access.
     #[error("no key for the token store {store} from the keychain: {cause}")]
     Keychain {
@@ -101,17 +90,29 @@ pub enum TokenStorageError {
         #[source]
         cause: KeychainErrorKind,
     },
-    /// Another back end failed.
-    #[error("the {name} token store failed: {source}")]
+    /// Another store failed, such as one of another crate.
+    #[error("{location}: {source}")]
     Backend {
-        /// Its name.
-        name: &'static str,
+        /// The store or the record.
+        location: String,
         /// Its error.
         source: Arc<dyn std::error::Error + Send + Sync>,
+        /// What to do about it.
+        remedy: Remedy,
     },
 }
 
 impl TokenStorageError {
+    /// Returns the error for an unexpected failure of encrypted files.
+    #[cfg(feature = "encrypted-file")]
+    pub(crate) fn of_files(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Backend {
+            location: "the file token store failed".to_owned(),
+            source: Arc::new(source),
+            remedy: Remedy::Reconfigure,
+        }
+    }
+
     pub(super) fn remedy(&self) -> Remedy {
         match self {
             Self::UnknownBackend(_)
@@ -124,10 +125,9 @@ impl TokenStorageError {
             | Self::Insecure { .. }
             | Self::TooLarge { .. }
             | Self::Io { .. }
-            | Self::Keychain { .. }
-            | Self::Backend { .. } => Remedy::Reconfigure,
+            | Self::Keychain { .. } => Remedy::Reconfigure,
             Self::Locked { .. } | Self::Conflict { .. } => Remedy::Retry,
-            Self::Vault { cause, .. } => cause.remedy(),
+            Self::Backend { remedy, .. } => *remedy,
         }
     }
 }
@@ -180,107 +180,4 @@ pub enum KeychainErrorKind {
     /// Another failure.
     #[error("it failed ({0}); use a password or a key file for a new store")]
     Failed(UntrustedText),
-}
-
-/// The reason why a Vault or OpenBao did not store or return a record.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum VaultErrorKind {
-    /// Tokens must not be sent to this address.
-    #[error("it cannot be used: {0}; https, or http on loopback, is needed")]
-    Address(UrlPolicyError),
-    /// The mount or the prefix is not a valid path.
-    #[error("`{0}` is not a path of plain segments: no empty ones, `.` or `..`")]
-    Path(String),
-    /// It could not be reached, or its response did not arrive.
-    #[error("no response: {0}")]
-    Unreachable(HttpErrorKind),
-    /// HTTP 503.
-    #[error("it is sealed; its operator must unseal it")]
-    Sealed,
-    /// HTTP 501.
-    #[error("it is not initialized; its operator must do that first")]
-    Uninitialized,
-    /// A standby that does not forward, a rate limit, or a failing server.
-    #[error("it is unavailable (HTTP {status}: {message})")]
-    Unavailable {
-        /// The HTTP status.
-        status: u16,
-        /// Its error message.
-        message: UntrustedText,
-    },
-    /// It redirects. A token is sent to the address that was given, and nowhere else.
-    #[error("it redirects to `{0}`, which is not followed; use the address of the active node")]
-    Redirect(UntrustedText),
-    /// HTTP 403. An expired token and a missing policy look the same.
-    #[error(
-        "permission denied for `{path}`: the token is no longer valid, or none of its policies allows \
-         that"
-    )]
-    Denied {
-        /// The path of the request.
-        path: String,
-    },
-    /// The token that was given or found cannot be a token.
-    #[error("the token {0}")]
-    Token(&'static str),
-    /// AppRole does not know the role or the secret id.
-    #[error("the AppRole login at `{mount}` was refused ({message})")]
-    AppRole {
-        /// The mount of the auth method.
-        mount: String,
-        /// Its error message.
-        message: UntrustedText,
-    },
-    /// No secrets engine is mounted there.
-    #[error("no secrets engine is mounted at `{0}`; name the mount of a KV version 2 engine")]
-    NoMount(String),
-    /// Another secrets engine, or KV version 1.
-    #[error(
-        "`{mount}` is {found}, but check-and-set needs KV version 2 (for KV: `vault kv enable-versioning \
-         {mount}`)"
-    )]
-    NotKv2 {
-        /// The mount.
-        mount: String,
-        /// The secrets engine that is mounted there.
-        found: UntrustedText,
-    },
-    /// Another refusal.
-    #[error("it refused (HTTP {status}: {message})")]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// Its error message.
-        message: UntrustedText,
-    },
-    /// The response is not one of a Vault.
-    #[error("its response cannot be used: {0}")]
-    Malformed(&'static str),
-}
-
-impl VaultErrorKind {
-    pub(super) fn remedy(&self) -> Remedy {
-        match self {
-            Self::Unreachable(
-                HttpErrorKind::Connect(_)
-                | HttpErrorKind::Interrupted(_)
-                | HttpErrorKind::TimedOut(_),
-            )
-            | Self::Sealed
-            | Self::Unavailable { .. } => Remedy::Retry,
-            Self::Unreachable(_)
-            | Self::Address(_)
-            | Self::Path(_)
-            | Self::Uninitialized
-            | Self::Redirect(_)
-            | Self::Denied { .. }
-            | Self::Token(_)
-            | Self::AppRole { .. }
-            | Self::NoMount(_)
-            | Self::NotKv2 { .. }
-            | Self::Refused { .. }
-            | Self::Malformed(_) => Remedy::Reconfigure,
-        }
-    }
 }

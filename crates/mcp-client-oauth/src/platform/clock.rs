@@ -1,11 +1,14 @@
-//! Time, and the system clock: the only module that reads the time.
+//! Time, and the system clock.
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
+
+use crate::system_time;
 
 /// The source of time.
 #[async_trait]
@@ -16,6 +19,17 @@ pub trait Clock: fmt::Debug + Send + Sync {
     async fn sleep(&self, duration: Duration);
 }
 
+#[async_trait]
+impl<T: Clock + ?Sized> Clock for Arc<T> {
+    fn now(&self) -> SystemTime {
+        (**self).now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        (**self).sleep(duration).await;
+    }
+}
+
 /// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -23,12 +37,8 @@ pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the clock that all other code uses"
-    )]
     fn now(&self) -> SystemTime {
-        SystemTime::now()
+        system_time::now()
     }
 
     #[expect(

@@ -1,6 +1,6 @@
 //! A request, its response, and the trait of an HTTP client.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -61,6 +61,25 @@ pub trait HttpClient: Send + Sync {
             HttpError::new(&request.url, cause)
         })?;
         self.send_streaming(request).await
+    }
+}
+
+#[async_trait]
+impl<T: HttpClient + ?Sized> HttpClient for Arc<T> {
+    async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        (**self).send(request).await
+    }
+
+    async fn send_streaming(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
+        (**self).send_streaming(request).await
+    }
+
+    async fn upload(
+        &self,
+        request: Request,
+        body: Body,
+    ) -> Result<http::Response<Body>, HttpError> {
+        (**self).upload(request, body).await
     }
 }
 

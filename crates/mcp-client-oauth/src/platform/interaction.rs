@@ -1,5 +1,7 @@
 //! The interaction with the user.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use url::Url;
 
@@ -34,5 +36,20 @@ pub trait Interaction: Send + Sync {
     /// The future may be dropped and created again at any time, so dropping it must not lose a URL.
     async fn callback(&self) -> String {
         std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl<T: Interaction + ?Sized> Interaction for Arc<T> {
+    async fn open(&self, url: &Url) {
+        (**self).open(url).await;
+    }
+
+    async fn show_code(&self, prompt: &DevicePrompt) {
+        (**self).show_code(prompt).await;
+    }
+
+    async fn callback(&self) -> String {
+        (**self).callback().await
     }
 }

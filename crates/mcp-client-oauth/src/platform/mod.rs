@@ -20,6 +20,8 @@ mod reqwest;
 mod reqwest_error;
 #[cfg(feature = "reqwest")]
 mod resolver;
+#[cfg(feature = "browser")]
+mod terminal;
 #[cfg(feature = "reqwest")]
 mod tls;
 mod without_query;
@@ -36,7 +38,8 @@ pub use http_client::{
 };
 pub use http_error::{HttpError, HttpErrorKind};
 pub use interaction::Interaction;
-pub(crate) use without_query::without_query;
+#[cfg(feature = "browser")]
+pub use terminal::Terminal;
 
 use self::rate_limit::RateLimiter;
 #[cfg(feature = "mcp")]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::redact::Redactor;
+use mcp_oauth_support::redact::Redactor;
 
 /// The number of characters that are kept of an untrusted text.
 const SHOWN: usize = 256;

@@ -1,26 +1,27 @@
 //! The traits of a back end.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
+use super::names::{NamePage, NameQuery};
 use crate::{error::TokenStorageError, secret::Secret};
-
-/// Opens a back end from the text after the colon of a store spec.
-pub type OpenBackend = fn(&str) -> Result<Arc<dyn Backend>, TokenStorageError>;
 
 /// A store of secret bytes by name. It does not interpret them.
 ///
-/// A name is any text, of any length. The content of a name is replaced wholly or not at all, and each
-/// change gives it a greater [`Revision`]. After a deletion, a new content has a revision that the name
-/// never had before.
+/// A name is any text, of any length; [`account_of`](super::account_of) says which account it belongs to.
+/// The content of a name is replaced wholly or not at all, and each change gives it a greater [`Revision`].
+/// After a deletion, a new content has a revision that the name never had before.
+///
+/// A content with a lifetime has expired when that time has passed, by the clock of the store: every method
+/// treats the name as one without a content then. The store may remove the content at any later time.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync {
     /// Returns the content of `name`, if there is one.
     async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError>;
 
-    /// Stores `bytes` under `name`, durably, if the current content has the revision `expected` (`None`: if
-    /// there is no content).
+    /// Stores `entry` under `name`, durably, if the current content has the revision `expected` (`None`: if
+    /// there is no content). Its lifetime begins now.
     ///
     /// # Errors
     /// [`TokenStorageError::Conflict`] if the current content is another one.
@@ -28,7 +29,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
         &self,
         name: &str,
         expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
+        entry: &Entry,
     ) -> Result<Revision, TokenStorageError>;
 
     /// Deletes the content of `name`, durably, if it has the revision `expected` (`None`: in any case, even
@@ -62,8 +63,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
         true
     }
 
-    /// Returns every name, in any order.
-    async fn names(&self) -> Result<Vec<String>, TokenStorageError>;
+    /// Returns some of the names that `query` selects. A store with a query language runs a query; another
+    /// one lists its names and calls [`NameQuery::page`].
+    ///
+    /// Following [`NamePage::next`] from page to page returns each name once that has a content all the time.
+    async fn names(&self, query: &NameQuery) -> Result<NamePage, TokenStorageError>;
 
     /// Waits for the lock of `name`, which excludes other tasks and processes. Dropping the guard releases
     /// it.
@@ -121,19 +125,46 @@ impl Revision {
     }
 }
 
-/// The content of a name.
+/// The content to store under a name.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its bytes.
+    pub bytes: Secret<Vec<u8>>,
+    /// The time after which it expires, or `None` if it does not expire.
+    pub lifetime: Option<Duration>,
+}
+
+impl Entry {
+    /// Creates a content that does not expire.
+    pub fn new(bytes: Secret<Vec<u8>>) -> Self {
+        Self {
+            bytes,
+            lifetime: None,
+        }
+    }
+
+    /// Sets its lifetime.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.lifetime = lifetime.into();
+        self
+    }
+}
+
+/// The content of a name, as it was read.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoredEntry {
     /// Its revision.
     pub revision: Revision,
-    /// Its bytes.
-    pub bytes: Secret<Vec<u8>>,
+    /// The content. Its lifetime is the time that is left.
+    pub entry: Entry,
 }
 
 impl StoredEntry {
     /// Creates a content from its parts.
-    pub fn new(revision: Revision, bytes: Secret<Vec<u8>>) -> Self {
-        Self { revision, bytes }
+    pub fn new(revision: Revision, entry: Entry) -> Self {
+        Self { revision, entry }
     }
 }

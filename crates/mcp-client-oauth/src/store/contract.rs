@@ -11,7 +11,6 @@
 //! ```
 
 use std::{
-    fmt,
     future::poll_fn,
     pin::pin,
     sync::{
@@ -23,8 +22,13 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use super::{Backend, Revision, StoredEntry};
-use crate::{error::TokenStorageError, secret::Secret};
+use self::calls::{conflict, content, delete, entry, expect_ok, get, names, put, start};
+use super::{Backend, Revision};
+use crate::error::TokenStorageError;
+
+mod calls;
+mod expiry;
+mod listing;
 
 /// The number of tasks that do the same at the same time.
 const CONCURRENCY: usize = 16;
@@ -50,6 +54,11 @@ pub async fn check(backend: Arc<dyn Backend>) {
     a_lock_excludes(&backend).await;
     a_lock_excludes_its_own_name_only(&*backend).await;
     a_cancelled_waiter_holds_no_lock(&*backend).await;
+    listing::pages_cover_each_name_once(&*backend).await;
+    listing::the_names_of_an_account_are_selected(&*backend).await;
+    expiry::a_lifetime_is_returned(&*backend).await;
+    expiry::a_name_has_no_content_after_its_lifetime(&*backend).await;
+    expiry::an_expired_content_is_replaced_like_none(&*backend).await;
     assert!(
         names(&*backend).await.is_empty(),
         "a deleted name is still listed"
@@ -96,7 +105,7 @@ async fn a_put_with_a_wrong_revision_changes_nothing(backend: &dyn Backend) {
     let first = put(backend, "a", None, b"one").await;
     let second = put(backend, "a", Some(first), b"two").await;
     for expected in [None, Some(first), Some(Revision::after(Some(second)))] {
-        let refused = backend.put("a", expected, &secret(b"three")).await;
+        let refused = backend.put("a", expected, &entry(b"three")).await;
         conflict("a put with a wrong revision", &refused);
     }
     assert_eq!(
@@ -104,7 +113,7 @@ async fn a_put_with_a_wrong_revision_changes_nothing(backend: &dyn Backend) {
         (second, b"two".to_vec()),
         "a refused put changed the content"
     );
-    let refused = backend.put("b", Some(second), &secret(b"three")).await;
+    let refused = backend.put("b", Some(second), &entry(b"three")).await;
     conflict(
         "a put that expected a content where there is none",
         &refused,
@@ -243,10 +252,7 @@ async fn add_one(backend: &dyn Backend) {
     loop {
         let (revision, mut count) = content(backend, "count").await;
         count.push(b'+');
-        match backend
-            .put("count", Some(revision), &Secret::new(count))
-            .await
-        {
+        match backend.put("count", Some(revision), &entry(&count)).await {
             Ok(_) => return,
             Err(TokenStorageError::Conflict { .. }) => {}
             Err(error) => panic!("a concurrent write failed: {error}"),
@@ -256,7 +262,7 @@ async fn add_one(backend: &dyn Backend) {
 
 async fn one_of_several_first_writers_succeeds(backend: &Arc<dyn Backend>) {
     let wins = run_concurrently(backend, |backend| async move {
-        match backend.put("first", None, &secret(b"won")).await {
+        match backend.put("first", None, &entry(b"won")).await {
             Ok(_) => 1,
             Err(TokenStorageError::Conflict { .. }) => 0,
             Err(error) => panic!("a concurrent first write failed: {error}"),
@@ -326,55 +332,4 @@ async fn run_concurrently<T: Send + 'static, F: Future<Output = T> + Send + 'sta
         .map(|_| work(Arc::clone(backend)))
         .collect();
     tasks.join_all().await
-}
-
-fn secret(bytes: &[u8]) -> Secret<Vec<u8>> {
-    Secret::new(bytes.to_vec())
-}
-
-fn expect_ok<T>(what: &str, result: Result<T, TokenStorageError>) -> T {
-    result.unwrap_or_else(|error| panic!("{what} failed: {error}"))
-}
-
-fn conflict<T: fmt::Debug>(what: &str, result: &Result<T, TokenStorageError>) {
-    let refused = matches!(result, Err(TokenStorageError::Conflict { .. }));
-    assert!(
-        refused,
-        "{what} was not refused as a conflict, but returned {result:?}"
-    );
-}
-
-async fn get(backend: &dyn Backend, name: &str) -> Option<StoredEntry> {
-    expect_ok("reading", backend.get(name).await)
-}
-
-async fn content(backend: &dyn Backend, name: &str) -> (Revision, Vec<u8>) {
-    let Some(stored) = get(backend, name).await else {
-        panic!("the content of {} is not returned", start(name));
-    };
-    (stored.revision, stored.bytes.expose().clone())
-}
-
-async fn put(
-    backend: &dyn Backend,
-    name: &str,
-    expected: Option<Revision>,
-    bytes: &[u8],
-) -> Revision {
-    expect_ok("writing", backend.put(name, expected, &secret(bytes)).await)
-}
-
-async fn delete(backend: &dyn Backend, name: &str) -> bool {
-    expect_ok("deleting", backend.delete(name, None).await)
-}
-
-async fn names(backend: &dyn Backend) -> Vec<String> {
-    let mut names = expect_ok("listing the names", backend.names().await);
-    names.sort_unstable();
-    names
-}
-
-/// Returns the start of a name, for a message.
-fn start(name: &str) -> String {
-    format!("{:?}", name.chars().take(32).collect::<String>())
 }

@@ -32,10 +32,10 @@ use self::{
     files::{Files, WriteGuard, conflict, existing, hash, location},
 };
 use super::{
-    Backend, KeyKind, KeySource, LockGuard, Revision, StoredEntry,
+    Backend, Entry, KeyKind, KeySource, LockGuard, NamePage, NameQuery, Revision, StoredEntry,
     file_lock::{self, FileLock, off_runtime},
 };
-use crate::{error::TokenStorageError, secret::Secret};
+use crate::error::TokenStorageError;
 
 mod directory;
 mod files;
@@ -205,15 +205,15 @@ impl Backend for EncryptedFileStore {
         &self,
         name: &str,
         expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
+        entry: &Entry,
     ) -> Result<Revision, TokenStorageError> {
         // A wrong password fails here, before any file is created and before the write lock is held, so
         // that no other process waits for the derivation of the key.
         self.work(Files::opened).await?;
         let guard = self.write_guard().await?;
-        let (name, bytes) = (name.to_owned(), bytes.clone());
+        let (name, entry) = (name.to_owned(), entry.clone());
         // The closure owns the guard: it is held until the work ends, even if the caller is cancelled.
-        self.work(move |files| files.put(&guard, &name, expected, &bytes))
+        self.work(move |files| files.put(&guard, &name, expected, &entry))
             .await
     }
 
@@ -245,8 +245,9 @@ impl Backend for EncryptedFileStore {
         false
     }
 
-    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
-        self.work(Files::names).await
+    async fn names(&self, query: &NameQuery) -> Result<NamePage, TokenStorageError> {
+        let query = query.clone();
+        self.work(move |files| files.names(&query)).await
     }
 
     async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {

@@ -146,11 +146,9 @@ fn try_lock(file: &File) -> Result<Option<Revision>, TryLockError> {
 pub(super) async fn off_runtime<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TokenStorageError> + Send + 'static,
 ) -> Result<T, TokenStorageError> {
-    let stopped = |source| TokenStorageError::Backend {
-        name: "file",
-        source: Arc::new(source),
-    };
-    tokio::task::spawn_blocking(work).await.map_err(stopped)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(TokenStorageError::of_files)?
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TokenStorageError {

@@ -8,7 +8,7 @@
 //! `encrypted/master_key.rs` that fetches the key. The only other file that knows the sources is
 //! `auto_select.rs`.
 
-use std::{fmt, num::NonZeroU32, sync::Arc};
+use std::{fmt, num::NonZeroU32};
 
 use aws_lc_rs::{error::Unspecified, hkdf, pbkdf2, rand};
 use serde::{Deserialize, Serialize};
@@ -209,18 +209,12 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], TokenStorageError> {
 }
 
 fn no_randomness(_: Unspecified) -> TokenStorageError {
-    TokenStorageError::Backend {
-        name: "file",
-        source: Arc::new(RandomError),
-    }
+    TokenStorageError::of_files(RandomError)
 }
 
 /// Converts the error of the cryptographic library, which has no details.
 pub(super) fn failed(source: Unspecified) -> TokenStorageError {
-    TokenStorageError::Backend {
-        name: "file",
-        source: Arc::new(source),
-    }
+    TokenStorageError::of_files(source)
 }
 
 #[cfg(test)]

@@ -9,9 +9,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::OwnedMutexGuard;
 
-use super::backend::{Backend, LockGuard, Revision, StoredEntry};
+use super::{
+    backend::{Backend, Entry, LockGuard, Revision, StoredEntry},
+    expiry::Expiry,
+    names::{NamePage, NameQuery},
+    process_locks::ProcessLocks,
+};
 use crate::{error::TokenStorageError, mutex::lock, secret::Secret};
 
 #[expect(
@@ -25,15 +29,25 @@ pub(super) fn open(_rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
 /// Keeps all entries in the memory of this process.
 #[derive(Debug, Default)]
 pub struct MemoryBackend {
-    contents: Mutex<BTreeMap<String, StoredEntry>>,
-    locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Note>>>>,
+    contents: Mutex<BTreeMap<String, Content>>,
+    locks: ProcessLocks,
     /// The last revision. No revision is used twice, even after a deletion.
     last: AtomicU64,
 }
 
+#[derive(Debug)]
+struct Content {
+    revision: Revision,
+    bytes: Secret<Vec<u8>>,
+    expiry: Expiry,
+}
+
 impl MemoryBackend {
-    fn contents(&self) -> MutexGuard<'_, BTreeMap<String, StoredEntry>> {
-        lock(&self.contents)
+    /// Returns the contents, without those that have expired.
+    fn contents(&self) -> MutexGuard<'_, BTreeMap<String, Content>> {
+        let mut contents = lock(&self.contents);
+        contents.retain(|_, content| !content.expiry.is_over());
+        contents
     }
 
     fn next(&self) -> Revision {
@@ -43,10 +57,10 @@ impl MemoryBackend {
 
 fn check(
     name: &str,
-    found: Option<&StoredEntry>,
+    found: Option<&Content>,
     expected: Option<Revision>,
 ) -> Result<(), TokenStorageError> {
-    if found.map(|stored| stored.revision) == expected {
+    if found.map(|content| content.revision) == expected {
         return Ok(());
     }
     Err(TokenStorageError::Conflict {
@@ -54,54 +68,34 @@ fn check(
     })
 }
 
-/// The revision of a refresh that was started and not finished.
-type Note = Option<Revision>;
-
-#[derive(Debug)]
-struct Guard {
-    unfinished: Note,
-    /// The note for the next holder, in the mutex that is the lock of the name.
-    note: Mutex<OwnedMutexGuard<Note>>,
-}
-
-impl Guard {
-    fn set_note(&self, note: Note) {
-        **lock(&self.note) = note;
-    }
-}
-
-#[async_trait]
-impl LockGuard for Guard {
-    fn pending_revision(&self) -> Option<Revision> {
-        self.unfinished
-    }
-
-    async fn mark_refresh_started(&self, revision: Revision) -> Result<(), TokenStorageError> {
-        self.set_note(Some(revision));
-        Ok(())
-    }
-
-    async fn mark_refresh_finished(&self) {
-        self.set_note(None);
-    }
-}
-
 #[async_trait]
 impl Backend for MemoryBackend {
     async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
-        Ok(self.contents().get(name).cloned())
+        let contents = self.contents();
+        Ok(contents.get(name).map(|content| {
+            let entry = Entry::new(content.bytes.clone());
+            StoredEntry::new(
+                content.revision,
+                entry.with_lifetime(content.expiry.remaining()),
+            )
+        }))
     }
 
     async fn put(
         &self,
         name: &str,
         expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
+        entry: &Entry,
     ) -> Result<Revision, TokenStorageError> {
         let mut contents = self.contents();
         check(name, contents.get(name), expected)?;
-        let revision = self.next();
-        contents.insert(name.to_owned(), StoredEntry::new(revision, bytes.clone()));
+        let content = Content {
+            revision: self.next(),
+            bytes: entry.bytes.clone(),
+            expiry: Expiry::after(entry.lifetime),
+        };
+        let revision = content.revision;
+        contents.insert(name.to_owned(), content);
         Ok(revision)
     }
 
@@ -121,23 +115,11 @@ impl Backend for MemoryBackend {
         false
     }
 
-    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
-        Ok(self.contents().keys().cloned().collect())
+    async fn names(&self, query: &NameQuery) -> Result<NamePage, TokenStorageError> {
+        Ok(query.page(self.contents().keys().cloned()))
     }
 
     async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
-        let lock = {
-            let mut locks = lock(&self.locks);
-            // Locks that are not in use are removed, unless they have a note.
-            locks.retain(|_, lock| {
-                Arc::strong_count(lock) > 1 || lock.try_lock().is_ok_and(|note| note.is_some())
-            });
-            Arc::clone(locks.entry(name.to_owned()).or_default())
-        };
-        let note = lock.lock_owned().await;
-        Ok(Box::new(Guard {
-            unfinished: *note,
-            note: Mutex::new(note),
-        }))
+        Ok(self.locks.hold(name).await)
     }
 }

@@ -93,8 +93,7 @@ impl TokenStore {
             copies: Vec::new(),
             skipped: Vec::new(),
         };
-        let mut names = self.backend.names().await?;
-        names.sort_unstable();
+        let names = self.names(None).await?;
         let mut different = Vec::new();
         for name in names {
             match copied.copy(&name, None).await? {
@@ -205,7 +204,7 @@ impl MigrationCopy {
             Err(error) => return Err(error),
         };
         let copy = match there {
-            Some(there) if there.bytes == original.bytes => there.revision,
+            Some(there) if there.entry.bytes == original.entry.bytes => there.revision,
             Some(there) if !self.may_replace(&there, own_copy) => {
                 if !is_registration(name) {
                     return Ok(Outcome::Different);
@@ -240,9 +239,11 @@ async fn write(
     original: &StoredEntry,
 ) -> Result<Revision, TokenStorageError> {
     let there = there.map(|there| there.revision);
-    let revision = to.put(name, there, &original.bytes).await?;
+    let revision = to.put(name, there, &original.entry).await?;
     match to.get(name).await? {
-        Some(kept) if kept.revision == revision && kept.bytes == original.bytes => Ok(revision),
+        Some(kept) if kept.revision == revision && kept.entry.bytes == original.entry.bytes => {
+            Ok(revision)
+        }
         _ => Err(TokenStorageError::Corrupt {
             location: shown(name),
             why: "the other store did not return it as it was written",

@@ -15,14 +15,13 @@ use crate::{
 };
 
 #[cfg(feature = "encrypted-file")]
-pub mod atomic_file;
-#[cfg(feature = "encrypted-file")]
 mod auto_select;
 mod backend;
 #[cfg(feature = "testing")]
 pub mod contract;
 #[cfg(feature = "encrypted-file")]
 mod encrypted;
+mod expiry;
 #[cfg(feature = "encrypted-file")]
 mod file_lock;
 #[cfg(feature = "encrypted-file")]
@@ -33,25 +32,32 @@ mod key;
 mod keychain;
 mod memory;
 pub mod migration;
+mod names;
+mod one_process;
+mod process_locks;
 mod record;
 mod used_clients;
-#[cfg(feature = "vault")]
-mod vault;
 
 #[cfg(feature = "encrypted-file")]
 pub use auto_select::{AutoOptions, SelectionReason, StoreSelection, key_kinds};
-pub use backend::{Backend, LockGuard, OpenBackend, Revision, StoredEntry};
+pub use backend::{Backend, Entry, LockGuard, Revision, StoredEntry};
 #[cfg(feature = "encrypted-file")]
 pub use encrypted::EncryptedFileStore;
 #[cfg(feature = "encrypted-file")]
 pub use key::{KEYCHAIN_SERVICE, KeyKind, KeySource};
 pub use memory::MemoryBackend;
+pub use names::{NamePage, NameQuery, account_of};
+pub use one_process::{OneProcess, SimpleStore};
 pub use record::{LoginKey, Record};
-#[cfg(feature = "vault")]
-pub use vault::{Vault, VaultAuth, VaultOptions};
 
-/// All back ends: the name in `--store name:rest`, and the function that opens it.
-pub const BACKENDS: &[(&str, OpenBackend)] = &[
+/// Opens a back end from the text after the colon of a store spec.
+type OpenBackend = fn(&str) -> Result<Arc<dyn Backend>, TokenStorageError>;
+
+/// The number of names that are requested from a back end at a time.
+const PAGE: u32 = 500;
+
+/// All back ends of this crate: the name in `name:rest`, and the function that opens it.
+const BACKENDS: &[(&str, OpenBackend)] = &[
     #[cfg(feature = "encrypted-file")]
     ("auto", auto_select::backend::open),
     #[cfg(feature = "encrypted-file")]
@@ -59,8 +65,6 @@ pub const BACKENDS: &[(&str, OpenBackend)] = &[
     #[cfg(feature = "keychain")]
     ("keychain", encrypted::open_with_keychain),
     ("memory", memory::open),
-    #[cfg(feature = "vault")]
-    ("vault", vault::open),
 ];
 
 /// The lock of a record across tasks, processes and hosts, with the record as it was read under the lock.
@@ -127,8 +131,7 @@ impl TokenStore {
     }
 
     /// Returns the back end, for entries that are no records of this crate.
-    #[cfg(feature = "rmcp-credentials")]
-    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
+    pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
     }
 
@@ -246,7 +249,7 @@ impl TokenStore {
         let Some(stored) = self.backend.get(&name).await? else {
             return Ok(None);
         };
-        let record: Record = decode(&name, &stored.bytes)?;
+        let record: Record = decode(&name, &stored.entry.bytes)?;
         // A back end should authenticate the name; this checks it for one that does not.
         if record.discovery.server != *key.server() {
             return Err(TokenStorageError::Corrupt {
@@ -292,8 +295,9 @@ impl TokenStore {
         record: &Record,
     ) -> Result<Revision, TokenStorageError> {
         let name = lock.key.name();
-        let bytes = encode(&name, record)?;
-        let revision = self.backend.put(&name, lock.revision, &bytes).await?;
+        // A login does not expire: a refresh or a login replaces its tokens.
+        let entry = Entry::new(encode(&name, record)?);
+        let revision = self.backend.put(&name, lock.revision, &entry).await?;
         lock.record = Some(record.clone());
         lock.revision = Some(revision);
         Ok(revision)
@@ -323,17 +327,40 @@ impl TokenStore {
         self.backend.delete(&name, None).await
     }
 
-    /// Returns the keys of all records, sorted.
+    /// Returns the keys of all logins, sorted.
     ///
     /// # Errors
     /// [`TokenStorageError`] if the names cannot be read; a corrupt record is skipped.
     pub async fn keys(&self) -> Result<Vec<LoginKey>, TokenStorageError> {
-        let mut names = self.backend.names().await?;
+        Ok(keys_in(&self.names(None).await?))
+    }
+
+    /// Returns the keys of the logins of one account, at all servers, sorted. A store with a query language
+    /// reads only those.
+    ///
+    /// # Errors
+    /// Those of [`keys`](Self::keys).
+    pub async fn keys_of(&self, account: &str) -> Result<Vec<LoginKey>, TokenStorageError> {
+        Ok(keys_in(&self.names(Some(account)).await?))
+    }
+
+    /// Returns the names of all entries, or of those of one account, sorted.
+    async fn names(&self, account: Option<&str>) -> Result<Vec<String>, TokenStorageError> {
+        let mut query = NameQuery::new(PAGE);
+        query.account = account.map(str::to_owned);
+        let mut names = Vec::new();
+        loop {
+            let page = self.backend.names(&query).await?;
+            names.extend(page.names);
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => break,
+            }
+        }
         names.sort_unstable();
-        Ok(names
-            .iter()
-            .filter_map(|name| LoginKey::from_name(name))
-            .collect())
+        // An entry that is changed between two pages may be on both.
+        names.dedup();
+        Ok(names)
     }
 
     /// Returns the client that was registered with `issuer` before (MCP authorization, "Authorization Server
@@ -365,7 +392,7 @@ impl TokenStore {
     ) -> Result<Option<RegisteredClient>, TokenStorageError> {
         let name = client_name(issuer);
         let registration: RegisteredClient = match self.backend.get(&name).await {
-            Ok(Some(stored)) => decode(&name, &stored.bytes)?,
+            Ok(Some(stored)) => decode(&name, &stored.entry.bytes)?,
             Ok(None) => return Ok(None),
             // A new one replaces it: only a client ID is lost.
             Err(error @ TokenStorageError::Corrupt { .. }) => {
@@ -386,7 +413,7 @@ impl TokenStore {
         registration: &RegisteredClient,
     ) -> Result<(), TokenStorageError> {
         let name = client_name(&registration.issuer);
-        let bytes = encode(&name, registration)?;
+        let entry = Entry::new(encode(&name, registration)?);
         let _held = self.backend.lock(&name).await?;
         let previous = match self.backend.get(&name).await {
             Err(TokenStorageError::Corrupt { .. }) => {
@@ -396,7 +423,7 @@ impl TokenStore {
             found => match found? {
                 Some(stored) => {
                     if let Err(newer @ TokenStorageError::UnsupportedVersion { .. }) =
-                        readable(&name, &stored.bytes)
+                        readable(&name, &stored.entry.bytes)
                     {
                         return Err(newer);
                     }
@@ -405,7 +432,7 @@ impl TokenStore {
                 None => None,
             },
         };
-        self.backend.put(&name, previous, &bytes).await.map(drop)
+        self.backend.put(&name, previous, &entry).await.map(drop)
     }
 
     /// Returns whether `client` is the stored registration of its issuer. If another process has registered a
@@ -435,4 +462,10 @@ impl TokenStore {
         }
         Ok(removed)
     }
+}
+
+/// Returns the keys of the names that are logins.
+fn keys_in(names: &[String]) -> Vec<LoginKey> {
+    let keys = names.iter().map(|name| LoginKey::from_name(name));
+    keys.flatten().collect()
 }

@@ -15,7 +15,11 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("redact", &[]),
     ("server_url", &[]),
-    ("platform", &["mutex", "secret", "server_url"]),
+    ("system_time", &[]),
+    (
+        "platform",
+        &["mutex", "secret", "server_url", "system_time"],
+    ),
     ("proto", &["secret", "redact", "server_url", "platform"]),
     ("quirks", &["platform", "proto"]),
     ("error", &["server_url", "platform", "proto"]),
@@ -48,6 +52,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "mutex",
             "secret",
             "server_url",
+            "system_time",
             "proto",
             "error",
             "discovery",
@@ -157,17 +162,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("testing", &["mutex", "platform"]),
 ];
 
-/// Dependencies of some files of a module: a prefix of their paths, and the module that they may use.
-const EXCEPTIONS: &[(&str, &str)] = &[("store/vault", "platform")];
-
-/// Returns whether the file may use a module that its own module may not use.
-fn is_exception(path: &Path, used: &str) -> bool {
-    let path = path.to_string_lossy().replace('\\', "/");
-    EXCEPTIONS
-        .iter()
-        .any(|(start, allowed)| path.starts_with(start) && *allowed == used)
-}
-
 /// A source file: its module, its path, and its code without comments and tests.
 struct Source {
     module: String,
@@ -273,7 +267,7 @@ fn every_dependency_is_allowed() {
             }
             let path = source.path.display();
             assert!(
-                allowed.contains(&used.as_str()) || is_exception(&source.path, &used),
+                allowed.contains(&used.as_str()),
                 "{path}: `{module}` must not use `{used}`"
             );
         }
@@ -283,15 +277,6 @@ fn every_dependency_is_allowed() {
 #[test]
 fn every_allowed_dependency_is_used() {
     let sources = sources();
-    for (start, dependency) in EXCEPTIONS {
-        let is_used = sources.iter().any(|source| {
-            is_exception(&source.path, dependency) && used(&source.code).contains(*dependency)
-        });
-        assert!(
-            is_used,
-            "`{start}` no longer uses `{dependency}`: remove it from EXCEPTIONS"
-        );
-    }
     for (module, allowed) in DEPENDENCIES {
         let own = sources.iter().filter(|source| source.module == *module);
         let used: BTreeSet<String> = own.flat_map(|source| used(&source.code)).collect();

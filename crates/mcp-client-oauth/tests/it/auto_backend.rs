@@ -7,7 +7,7 @@ use mcp_client_oauth::{
     error::TokenStorageError,
     login,
     platform::Platform,
-    store::{BACKENDS, Backend, EncryptedFileStore, KeyKind, KeySource, contract},
+    store::{Backend, EncryptedFileStore, KeyKind, KeySource, contract},
 };
 use mcp_oauth_testbed::Testbed;
 
@@ -17,13 +17,13 @@ use test_support::{
 };
 
 use crate::{
-    encrypted::{Home, password, put},
+    encrypted::{Home, password, put, sorted_names},
     support::TestUser,
 };
 
 fn open(directory: &Path) -> Result<Arc<dyn Backend>, TokenStorageError> {
-    let row = BACKENDS.iter().find(|(name, _)| *name == "auto");
-    row.unwrap().1(directory.to_str().unwrap())
+    let store = TokenStore::open(&format!("auto:{}", directory.display()))?;
+    Ok(Arc::clone(store.backend()))
 }
 
 /// Returns every argument of `TokenStore::open` in the documentation.
@@ -107,7 +107,7 @@ async fn a_new_automatic_store_has_its_key_in_the_keychain_that_responds() {
     in_session!(KeychainSession::Unlocked);
     let home = Home::new();
     let backend = open(&home.path()).unwrap();
-    assert_eq!(backend.names().await.unwrap(), [""; 0]);
+    assert_eq!(sorted_names(&*backend).await, [""; 0]);
     assert_eq!(entries().await, [], "reading selected a key");
     backend.check_writable().await.unwrap();
     assert_eq!(
@@ -129,7 +129,7 @@ async fn a_record_that_is_written_later_with_another_kind_of_key_is_read() {
         let other = EncryptedFileStore::open(home.path(), source).unwrap();
         put(&other, "a", None, "content").await.unwrap();
         let stored = early.get("a").await.unwrap().unwrap();
-        assert_eq!(stored.bytes.expose(), b"content");
+        assert_eq!(stored.entry.bytes.expose(), b"content");
     }
 }
 

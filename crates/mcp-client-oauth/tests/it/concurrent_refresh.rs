@@ -12,7 +12,6 @@ use crate::encrypted::Home;
 
 mod crashes;
 pub(crate) mod harness;
-#[cfg(feature = "vault")]
 mod hosts;
 pub(crate) mod process;
 pub(crate) mod random_kill;

@@ -75,14 +75,14 @@ fn blocks_of(path: &Path) -> Vec<Block> {
             .map(|(_, line)| line)
             .take_while(|line| *line != "```")
             .collect();
-        let place = format!("{}:{}", path.display(), number + 1);
+        let location = format!("{}:{}", path.display(), number + 1);
         let runs = match language {
             "" => true,
             ",no_run" => {
-                assert!(before.starts_with("<!-- not run: "), "no reason at {place}");
+                assert!(before.starts_with("<!-- not run: "), "no reason at {location}");
                 false
             }
-            other => panic!("a block of an unknown kind, `{other}`, at {place}"),
+            other => panic!("a block of an unknown kind, `{other}`, at {location}"),
         };
         blocks.push(Block {
             name: format!("{stem}_{}", blocks.len() + 1),

@@ -17,7 +17,7 @@ use std::{
 use mcp_client_oauth::{
     Secret,
     error::TokenStorageError,
-    store::{Backend as _, EncryptedFileStore, KeySource, Revision},
+    store::{Backend, EncryptedFileStore, Entry, KeySource, NameQuery, Revision},
 };
 use tempfile::TempDir;
 
@@ -86,9 +86,8 @@ pub(crate) async fn put(
     expected: Option<Revision>,
     content: &str,
 ) -> Result<Revision, TokenStorageError> {
-    files
-        .put(name, expected, &Secret::new(content.as_bytes().to_vec()))
-        .await
+    let entry = Entry::new(Secret::new(content.as_bytes().to_vec()));
+    files.put(name, expected, &entry).await
 }
 
 pub(crate) async fn get(
@@ -96,13 +95,18 @@ pub(crate) async fn get(
     name: &str,
 ) -> Result<Option<String>, TokenStorageError> {
     let stored = files.get(name).await?;
-    Ok(stored.map(|stored| String::from_utf8(stored.bytes.expose().clone()).unwrap()))
+    Ok(stored.map(|stored| String::from_utf8(stored.entry.bytes.expose().clone()).unwrap()))
 }
 
-pub(crate) async fn sorted_names(files: &EncryptedFileStore) -> Vec<String> {
-    let mut names = files.names().await.unwrap();
-    names.sort_unstable();
-    names
+/// Returns all names, sorted.
+pub(crate) async fn sorted_names(backend: &dyn Backend) -> Vec<String> {
+    names(backend).await.unwrap()
+}
+
+pub(crate) async fn names(backend: &dyn Backend) -> Result<Vec<String>, TokenStorageError> {
+    let mut page = backend.names(&NameQuery::new(u32::MAX)).await?;
+    page.names.sort_unstable();
+    Ok(page.names)
 }
 
 /// Returns every file below a directory, with its content.
@@ -149,7 +153,7 @@ async fn reading_creates_no_files() {
     let home = Home::new();
     let files = home.open();
     assert_eq!(get(&files, "a").await.unwrap(), None);
-    assert_eq!(files.names().await.unwrap(), Vec::<String>::new());
+    assert_eq!(sorted_names(&files).await, Vec::<String>::new());
     assert!(!files.delete("a", None).await.unwrap());
     let refused = files.delete("a", Some(Revision::new(1))).await.unwrap_err();
     assert!(
@@ -253,7 +257,7 @@ async fn a_file_that_is_too_large_is_not_read() {
         .set_len(1 << 40)
         .unwrap();
     assert_corrupt(get(&files, "a").await, &record);
-    assert_eq!(files.names().await.unwrap(), ["a"]);
+    assert_eq!(sorted_names(&files).await, ["a"]);
     overwrite(&record, &vec![b' '; 300 * 1024]);
     assert_corrupt(get(&files, "a").await, &record);
     File::options()
@@ -263,7 +267,7 @@ async fn a_file_that_is_too_large_is_not_read() {
         .set_len(1 << 40)
         .unwrap();
     assert_corrupt(get(&files, "a").await, &record);
-    assert_eq!(files.names().await.unwrap(), Vec::<String>::new());
+    assert_eq!(sorted_names(&files).await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -303,9 +307,9 @@ async fn a_cancelled_write_leaves_the_old_or_the_new_record() {
         let writing = put(&files, "a", Some(before.revision), &new);
         // The result is ignored: the write may be cancelled first.
         drop(tokio::time::timeout(Duration::from_micros(number * 20), writing).await);
-        let found = home.open().get("a").await.unwrap().unwrap().bytes;
+        let found = home.open().get("a").await.unwrap().unwrap().entry.bytes;
         assert!(
-            found == before.bytes || *found.expose() == new.into_bytes(),
+            found == before.entry.bytes || *found.expose() == new.into_bytes(),
             "the record is neither the old nor the new one"
         );
         drop(home.open().lock("a").await.unwrap());

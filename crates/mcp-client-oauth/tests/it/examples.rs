@@ -4,14 +4,22 @@
 mod client_credentials;
 #[path = "../../examples/custom_store.rs"]
 mod custom_store;
-#[path = "../../examples/device_flow.rs"]
-mod device_flow;
+#[path = "../../examples/device_code.rs"]
+mod device_code;
 #[path = "../../examples/first_login.rs"]
 mod first_login;
+#[path = "../../examples/header.rs"]
+mod header;
+#[path = "../../examples/logout.rs"]
+mod logout;
+#[path = "../../examples/manual_401.rs"]
+mod manual_401;
 #[path = "../../examples/other_clients.rs"]
 mod other_clients;
-#[path = "../../examples/requests.rs"]
-mod requests;
+#[path = "../../examples/request.rs"]
+mod request;
+#[path = "../../examples/reuse.rs"]
+mod reuse;
 #[path = "../../examples/rmcp_client.rs"]
 mod rmcp_client;
 #[path = "../../examples/several_servers.rs"]
@@ -28,7 +36,7 @@ fn a_client_credentials_login() {
 
 #[test]
 fn a_device_login() {
-    device_flow::main().unwrap();
+    device_code::main().unwrap();
 }
 
 #[test]
@@ -42,8 +50,8 @@ fn a_login_step_by_step() {
 }
 
 #[test]
-fn several_servers_over_one_store() {
-    several_servers::main().unwrap();
+fn a_logout() {
+    logout::main().unwrap();
 }
 
 #[test]
@@ -52,13 +60,33 @@ fn a_custom_store() {
 }
 
 #[test]
+fn a_request() {
+    request::main().unwrap();
+}
+
+#[test]
+fn a_stored_login() {
+    reuse::main().unwrap();
+}
+
+#[test]
+fn a_401_handled_manually() {
+    manual_401::main().unwrap();
+}
+
+#[test]
+fn several_servers_over_one_store() {
+    several_servers::main().unwrap();
+}
+
+#[test]
 fn other_http_clients() {
     other_clients::main().unwrap();
 }
 
 #[test]
-fn authorized_requests() {
-    requests::main().unwrap();
+fn the_authorization_header() {
+    header::main().unwrap();
 }
 
 #[test]

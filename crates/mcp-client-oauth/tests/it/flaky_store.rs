@@ -10,9 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Secret, TokenStore,
+    Remedy, TokenStore,
     error::TokenStorageError,
-    store::{Backend, LockGuard, MemoryBackend, Revision, StoredEntry},
+    store::{Backend, Entry, LockGuard, MemoryBackend, NamePage, NameQuery, Revision, StoredEntry},
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -80,8 +80,9 @@ impl FlakyStore {
 
 fn failure() -> TokenStorageError {
     TokenStorageError::Backend {
-        name: "flaky",
+        location: "the flaky store".to_owned(),
         source: Arc::new(std::io::Error::other("the disk is full")),
+        remedy: Remedy::Reconfigure,
     }
 }
 
@@ -98,7 +99,7 @@ impl Backend for FlakyStore {
         &self,
         name: &str,
         expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
+        entry: &Entry,
     ) -> Result<Revision, TokenStorageError> {
         self.waiting.notify_one();
         self.writes.acquire().await.unwrap().forget();
@@ -109,7 +110,7 @@ impl Backend for FlakyStore {
         if fails || self.fails.load(Ordering::SeqCst) {
             return Err(failure());
         }
-        self.memory.put(name, expected, bytes).await
+        self.memory.put(name, expected, entry).await
     }
 
     async fn delete(
@@ -120,8 +121,8 @@ impl Backend for FlakyStore {
         self.memory.delete(name, expected).await
     }
 
-    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
-        self.memory.names().await
+    async fn names(&self, query: &NameQuery) -> Result<NamePage, TokenStorageError> {
+        self.memory.names(query).await
     }
 
     async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {

@@ -6,7 +6,7 @@ use mcp_client_oauth::{
     Error, RecordedGrant, RegisteredScope, Remedy, Secret, ServerUrl, TokenSource as _, TokenStore,
     error::TokenStorageError,
     proto::server_metadata::Issuer,
-    store::{Backend, EncryptedFileStore, LoginKey, MemoryBackend, Revision},
+    store::{Backend, EncryptedFileStore, Entry, LoginKey, MemoryBackend, Revision},
 };
 use serde_json::json;
 
@@ -39,8 +39,8 @@ fn name(key: &LoginKey) -> String {
 
 /// Writes a text as another version does.
 async fn write(backend: &dyn Backend, name: &str, expected: Option<Revision>, text: &str) {
-    let bytes = Secret::new(text.as_bytes().to_vec());
-    backend.put(name, expected, &bytes).await.unwrap();
+    let entry = Entry::new(Secret::new(text.as_bytes().to_vec()));
+    backend.put(name, expected, &entry).await.unwrap();
 }
 
 async fn store_with(record: &str) -> (TokenStore, LoginKey) {
@@ -103,7 +103,7 @@ async fn a_record_from_before_a_member_was_added_is_read_without_it() {
     assert_eq!(store.load(&key).await.unwrap().unwrap().0, record);
     // The source of an assertion is not written back.
     let written = backend.get(&name(&key)).await.unwrap().unwrap();
-    let written = String::from_utf8(written.bytes.expose().clone()).unwrap();
+    let written = String::from_utf8(written.entry.bytes.expose().clone()).unwrap();
     assert!(written.contains("idp-secret") && !written.contains("id_token"));
 
     let backend = MemoryBackend::default();
@@ -134,7 +134,7 @@ async fn rewritten(change: impl FnOnce(&mut serde_json::Value)) -> serde_json::V
     let record = lock.record().unwrap().clone();
     store.save(&mut lock, &record).await.unwrap();
     let written = backend.get(&name(&key)).await.unwrap().unwrap();
-    serde_json::from_slice(written.bytes.expose()).unwrap()
+    serde_json::from_slice(written.entry.bytes.expose()).unwrap()
 }
 
 /// Names in the code may change, but the stored names may not.

@@ -24,6 +24,7 @@ mod browser_launch;
 mod client;
 mod client_authentication;
 mod client_registration;
+mod comparison;
 #[cfg(unix)]
 mod concurrent_refresh;
 mod conformance_table;
@@ -62,5 +63,3 @@ mod store;
 mod support;
 mod tokens;
 mod troubleshooting;
-#[cfg(feature = "vault")]
-mod vault;

@@ -13,13 +13,14 @@ use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
     store::{
-        Backend, EncryptedFileStore, KeySource, LockGuard, MemoryBackend, Revision, StoredEntry,
+        Backend, EncryptedFileStore, Entry, KeySource, LockGuard, MemoryBackend, NamePage,
+        NameQuery, Revision, StoredEntry,
         migration::{ConflictPolicy, MigrationCopy, MigrationError, Skipped},
     },
 };
 
 use crate::{
-    encrypted::Home,
+    encrypted::{Home, sorted_names},
     support::{Fixture, lock},
 };
 
@@ -27,8 +28,8 @@ const ONE: &str = "login https://one.example/mcp";
 const TWO: &str = "login https://two.example/mcp#work";
 const CLIENT: &str = "client https://issuer.example";
 
-fn bytes(text: &str) -> Secret<Vec<u8>> {
-    Secret::new(text.as_bytes().to_vec())
+fn entry(text: &str) -> Entry {
+    Entry::new(Secret::new(text.as_bytes().to_vec()))
 }
 
 /// A store in memory that fails at a chosen call, changes a record before a deletion, and requires that
@@ -70,14 +71,14 @@ impl TestStore {
     async fn set(&self, name: &str, text: &str) {
         let existing = self.inner.get(name).await.unwrap();
         let revision = existing.map(|stored| stored.revision);
-        self.inner.put(name, revision, &bytes(text)).await.unwrap();
+        self.inner.put(name, revision, &entry(text)).await.unwrap();
     }
 
     async fn contents(&self) -> BTreeMap<String, String> {
         let mut contents = BTreeMap::new();
-        for name in self.inner.names().await.unwrap() {
+        for name in sorted_names(&self.inner).await {
             let stored = self.inner.get(&name).await.unwrap().unwrap();
-            let text = String::from_utf8(stored.bytes.expose().clone()).unwrap();
+            let text = String::from_utf8(stored.entry.bytes.expose().clone()).unwrap();
             contents.insert(name, text);
         }
         contents
@@ -126,7 +127,7 @@ impl Backend for TestStore {
         let found = self.inner.get(name).await?;
         Ok(found.map(|stored| {
             if self.returns_other_content {
-                StoredEntry::new(stored.revision, bytes("something else"))
+                StoredEntry::new(stored.revision, entry("something else"))
             } else {
                 stored
             }
@@ -137,11 +138,11 @@ impl Backend for TestStore {
         &self,
         name: &str,
         expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
+        entry: &Entry,
     ) -> Result<Revision, TokenStorageError> {
         self.count_call()?;
         self.assert_held(name);
-        self.inner.put(name, expected, bytes).await
+        self.inner.put(name, expected, entry).await
     }
 
     async fn delete(
@@ -159,9 +160,9 @@ impl Backend for TestStore {
         self.inner.delete(name, expected).await
     }
 
-    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
+    async fn names(&self, query: &NameQuery) -> Result<NamePage, TokenStorageError> {
         self.count_call()?;
-        self.inner.names().await
+        self.inner.names(query).await
     }
 
     async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
@@ -351,8 +352,8 @@ async fn the_note_of_a_pending_refresh_is_copied() {
     let open = |home: &Home| EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
     let (from, to) = (open(&source), open(&destination));
     // The revision differs from the one in the new store, which the note must contain.
-    let first = from.put(ONE, None, &bytes("one")).await.unwrap();
-    let second = from.put(ONE, Some(first), &bytes("two")).await.unwrap();
+    let first = from.put(ONE, None, &entry("one")).await.unwrap();
+    let second = from.put(ONE, Some(first), &entry("two")).await.unwrap();
     from.lock(ONE)
         .await
         .unwrap()

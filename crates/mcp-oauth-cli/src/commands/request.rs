@@ -9,8 +9,8 @@ use mcp_client_oauth::{
     error::AuthorizationError,
     flow::{Scope, TokenSet, UntrustedText},
     platform::Response,
-    redact::Redactor,
 };
+use mcp_oauth_support::redact::Redactor;
 use serde_json::{Value, json};
 use url::Url;
 

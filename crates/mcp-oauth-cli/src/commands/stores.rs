@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp_client_oauth::{
     Error, TokenStore,
     error::KeychainErrorKind,
-    store::{BACKENDS, EncryptedFileStore, KeyKind, key_kinds},
+    store::{EncryptedFileStore, KeyKind, key_kinds},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -21,6 +21,24 @@ use crate::{
 
 /// The longest time that a Vault may take to respond.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The kinds of store, the best first, each with its description. The keychain only holds the key of encrypted
+/// files, but the user selects it like any other kind. `auto` selects one of these, and is none itself.
+const KINDS: [(&str, &str); 4] = [
+    (
+        "keychain",
+        "files on this machine, encrypted with a key in the keychain of the system",
+    ),
+    (
+        "file",
+        "files on this machine, encrypted with a password or a key file (AES-256-GCM)",
+    ),
+    ("memory", "in memory only, until the command ends"),
+    (
+        "vault",
+        "HashiCorp Vault or OpenBao, shared by several machines",
+    ),
+];
 
 /// A kind of store.
 #[derive(Serialize)]
@@ -50,17 +68,16 @@ pub(super) async fn run(context: &Context) -> Exit {
     let keychain = keychain().await;
     let used = used(context, &keychain).await;
     let mut kinds = Vec::new();
-    for name in names() {
+    for (name, about) in KINDS {
         let problem = match name {
             "keychain" => keychain.as_ref().err().map(ToString::to_string),
             "vault" => vault_problem(context, &used).await,
             _ => None,
         };
-        let (about, available) = (about(name), problem.is_none());
         kinds.push(Kind {
             name,
             about,
-            available,
+            available: problem.is_none(),
             problem,
         });
     }
@@ -96,25 +113,6 @@ pub(super) async fn run(context: &Context) -> Exit {
         lines.join("\n")
     });
     Exit::Done
-}
-
-/// Returns the names of the kinds, the best first. The keychain only holds the key of encrypted files, but
-/// the user selects it like any other kind.
-fn names() -> impl Iterator<Item = &'static str> {
-    let others = BACKENDS.iter().map(|(name, _)| *name);
-    // `auto` selects one of these, and is none itself.
-    std::iter::once("keychain").chain(others.filter(|name| !matches!(*name, "keychain" | "auto")))
-}
-
-/// Describes a kind of store.
-fn about(name: &str) -> &'static str {
-    match name {
-        "keychain" => "files on this machine, encrypted with a key in the keychain of the system",
-        "file" => "files on this machine, encrypted with a password or a key file (AES-256-GCM)",
-        "memory" => "in memory only, until the command ends",
-        "vault" => "HashiCorp Vault or OpenBao, shared by several machines",
-        _ => "",
-    }
 }
 
 fn line(kind: &Kind, used: &str) -> String {
@@ -153,10 +151,10 @@ async fn used(context: &Context, keychain: &Result<(), KeychainErrorKind>) -> Us
         },
         StoreLocation::Other(spec) => {
             let name = spec.split(':').next().unwrap_or_default();
-            let known = names().find(|known| *known == name);
+            let known = KINDS.iter().find(|(known, _)| *known == name);
             let opened = store::open_other(&config.store, &config.vault);
             Used {
-                kind: known.unwrap_or("unknown"),
+                kind: known.map_or("unknown", |(known, _)| known),
                 problem: opened.err().map(message_of),
                 ..Used::default()
             }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use mcp_client_oauth::store::{VaultAuth, VaultOptions};
+use mcp_oauth_vault::{VaultAuth, VaultOptions};
 use url::Url;
 
 use super::secrets::{not_text, text};

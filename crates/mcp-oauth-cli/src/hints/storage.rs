@@ -4,21 +4,24 @@ use std::path::Path;
 
 use mcp_client_oauth::{
     Error, Remedy,
-    error::{HttpErrorKind, KeychainErrorKind, TokenStorageError, VaultErrorKind},
+    error::{HttpErrorKind, KeychainErrorKind, TokenStorageError},
     store::{EncryptedFileStore, KeyKind},
 };
+use mcp_oauth_vault::VaultError;
 
 use super::{general::general_hint, subject::Subject, typed::LOCAL_LOGOUT};
 use crate::shell::quoted;
 
 pub(super) fn hint(cause: &TokenStorageError, subject: &Subject) -> String {
+    if let Some(cause) = VaultError::of(cause) {
+        return vault(cause);
+    }
     match cause {
         TokenStorageError::PasswordNeeded(_) | TokenStorageError::WrongPassword(_) => {
             "give the password in a file (--password-file FILE) or in MCP_OAUTH_PASSWORD".to_owned()
         }
         TokenStorageError::OtherKey(store) => other_key(store, subject),
         TokenStorageError::Keychain { store, cause } => keychain(store, cause, subject),
-        TokenStorageError::Vault { cause, .. } => vault(cause),
         TokenStorageError::Io { action, .. } if action.contains("Vault token") => {
             format!("{NEW_TOKEN}, or log in to Vault: vault login")
         }
@@ -108,35 +111,33 @@ fn keychain(store: &Path, cause: &KeychainErrorKind, subject: &Subject) -> Strin
 const NEW_TOKEN: &str = "export VAULT_TOKEN=…";
 const NEW_ADDRESS: &str = "export VAULT_ADDR=https://HOST:8200, or --store vault:https://HOST:8200";
 
-fn vault(cause: &VaultErrorKind) -> String {
+fn vault(cause: &VaultError) -> String {
     match cause {
-        VaultErrorKind::Address(_)
-        | VaultErrorKind::Malformed(_)
-        | VaultErrorKind::Refused { .. } => NEW_ADDRESS.to_owned(),
-        VaultErrorKind::Path(_) => "--store vault:https://HOST:8200/MOUNT/PREFIX".to_owned(),
-        VaultErrorKind::Unreachable(HttpErrorKind::Connect(_)) => {
+        VaultError::Address(_) | VaultError::Malformed(_) | VaultError::Refused { .. } => {
+            NEW_ADDRESS.to_owned()
+        }
+        VaultError::Path(_) => "--store vault:https://HOST:8200/MOUNT/PREFIX".to_owned(),
+        VaultError::Unreachable(HttpErrorKind::Connect(_)) => {
             "check VAULT_ADDR and the network".to_owned()
         }
-        VaultErrorKind::Unreachable(HttpErrorKind::Certificate(_)) => {
+        VaultError::Unreachable(HttpErrorKind::Certificate(_)) => {
             "if an authority of your own network signed it: export VAULT_CACERT=FILE".to_owned()
         }
-        VaultErrorKind::Sealed => "its operator must run: vault operator unseal".to_owned(),
-        VaultErrorKind::Uninitialized => "its operator must run: vault operator init".to_owned(),
-        VaultErrorKind::Redirect(_) => {
-            "export VAULT_ADDR= the address of the active node".to_owned()
-        }
-        VaultErrorKind::Denied { .. } | VaultErrorKind::Token(_) => format!(
+        VaultError::Sealed => "its operator must run: vault operator unseal".to_owned(),
+        VaultError::Uninitialized => "its operator must run: vault operator init".to_owned(),
+        VaultError::Redirect(_) => "export VAULT_ADDR= the address of the active node".to_owned(),
+        VaultError::Denied { .. } | VaultError::Token(_) => format!(
             "{NEW_TOKEN} with a valid token and a policy that allows it; see: vault token lookup"
         ),
-        VaultErrorKind::AppRole { .. } => {
+        VaultError::AppRole { .. } => {
             "export VAULT_ROLE_ID=… and VAULT_SECRET_ID=… of an existing role".to_owned()
         }
-        VaultErrorKind::NoMount(mount) => format!(
+        VaultError::NoMount(mount) => format!(
             "vault secrets enable -path={} -version=2 kv; or use another mount: \
              --store vault:https://HOST:8200/MOUNT",
             quoted(mount.trim_end_matches('/'))
         ),
-        VaultErrorKind::NotKv2 { .. } => {
+        VaultError::NotKv2 { .. } => {
             "use the mount of a KV version 2 engine: --store vault:https://HOST:8200/MOUNT"
                 .to_owned()
         }

@@ -1,13 +1,11 @@
 //! Tokens in a real `OpenBao`.
 
-use std::sync::Arc;
-
 use mcp_client_oauth::{
     Secret,
-    platform::SystemClock,
-    store::{Backend as _, Vault, VaultAuth, VaultOptions},
+    store::{Backend as _, Entry},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
+use mcp_oauth_vault::{VaultAuth, VaultOptions, VaultStore};
 use serde_json::{Value, json};
 use test_support::bao::{Bao, ROOT};
 
@@ -272,17 +270,16 @@ async fn a_lease_is_released_when_a_command_is_interrupted() {
 /// Writes a record to the Vault as another writer can: in format version 3, which had the source of an
 /// assertion.
 async fn forge(bao: &Bao, home: &Home, grant: Value) {
-    let clock = Arc::new(SystemClock::default());
     let auth = VaultAuth::Token(Secret::new(ROOT.to_owned()));
     let options = VaultOptions::new(bao.address.clone(), auth);
-    let vault = Vault::open(&options, clock).unwrap();
+    let vault = VaultStore::open(&options).unwrap();
     let name = format!("login {}", home.url());
     let stored = vault.get(&name).await.unwrap().unwrap();
-    let mut record: Value = serde_json::from_slice(stored.bytes.expose()).unwrap();
+    let mut record: Value = serde_json::from_slice(stored.entry.bytes.expose()).unwrap();
     assert!(record["machine"].is_object(), "{record}");
     record["version"] = 3.into();
     record["machine"] = grant;
-    let forged = Secret::new(record.to_string().into_bytes());
+    let forged = Entry::new(Secret::new(record.to_string().into_bytes()));
     let put = vault.put(&name, Some(stored.revision), &forged).await;
     put.unwrap();
 }

@@ -12,12 +12,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use mcp_client_oauth::{
-    error::HttpErrorKind,
-    flow::AccessToken,
-    platform::Body,
-    redact::{RedactedStream, Redactor},
-};
+use mcp_client_oauth::{error::HttpErrorKind, flow::AccessToken, platform::Body};
+use mcp_oauth_support::redact::{RedactedStream, Redactor};
 
 /// A shorter token may occur inside other text, and redacting it would damage the message.
 const MIN_TOKEN_LENGTH: usize = 16;

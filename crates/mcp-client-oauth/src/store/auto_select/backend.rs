@@ -1,4 +1,4 @@
-//! `auto:` as a back end. [`OpenBackend`](crate::store::OpenBackend) is synchronous, and a request to the
+//! `auto:` as a back end. [`TokenStore::open`](crate::TokenStore::open) is synchronous, and a request to the
 //! keychain takes seconds on some systems, so a new store selects its key on the first write.
 
 use std::{fmt, path::PathBuf, sync::Arc};
@@ -9,12 +9,12 @@ use tokio::sync::OnceCell;
 use super::{AutoOptions, SelectionReason, existing_key, select};
 use crate::{
     error::TokenStorageError,
-    secret::Secret,
     store::{
-        backend::{Backend, LockGuard, Revision, StoredEntry},
+        backend::{Backend, Entry, LockGuard, Revision, StoredEntry},
         encrypted::EncryptedFileStore,
         file_lock::off_runtime,
         key::KeySource,
+        names::{NamePage, NameQuery},
     },
 };
 
@@ -100,9 +100,9 @@ impl Backend for AutoFiles {
         &self,
         name: &str,
         expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
+        entry: &Entry,
     ) -> Result<Revision, TokenStorageError> {
-        self.selected().await?.put(name, expected, bytes).await
+        self.selected().await?.put(name, expected, entry).await
     }
 
     async fn delete(
@@ -121,8 +121,8 @@ impl Backend for AutoFiles {
         false
     }
 
-    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
-        self.existing().await?.names().await
+    async fn names(&self, query: &NameQuery) -> Result<NamePage, TokenStorageError> {
+        self.existing().await?.names(query).await
     }
 
     async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {

@@ -13,15 +13,12 @@ use std::{
     },
 };
 
-use super::permissions;
-use crate::{
-    error::TokenStorageError,
-    secret::Secret,
-    store::{
-        atomic_file::{TEMPORARY_END, WriteOptions, retry_while_in_use, sync_directory},
-        file_lock::LockFile,
-    },
+use mcp_oauth_support::atomic_file::{
+    TEMPORARY_END, WriteOptions, retry_while_in_use, sync_directory,
 };
+
+use super::permissions;
+use crate::{error::TokenStorageError, secret::Secret, store::file_lock::LockFile};
 
 /// The file that says how the store is encrypted.
 pub(super) const STORE_FILE: &str = "store.json";

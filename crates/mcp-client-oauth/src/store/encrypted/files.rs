@@ -20,9 +20,9 @@ use super::{
 use crate::{
     error::TokenStorageError,
     proto::untrusted_text::UntrustedText,
-    secret::Secret,
     store::{
-        Revision, StoredEntry,
+        Entry, NamePage, NameQuery, Revision, StoredEntry,
+        expiry::Expiry,
         file_lock::FileLock,
         hex::Hex,
         key::{KeySource, random},
@@ -166,9 +166,14 @@ impl Files {
         let Some((file, content)) = found else {
             return Ok(None);
         };
-        let (revision, bytes) = record::decrypt(content.expose(), &opened, name)
+        let (header, bytes) = record::decrypt(content.expose(), &opened, name)
             .map_err(|error| error.at(self.path(&file)))?;
-        Ok(Some(StoredEntry::new(revision, bytes)))
+        let expiry = header.expiry();
+        if expiry.is_over() {
+            return Ok(None);
+        }
+        let entry = Entry::new(bytes).with_lifetime(expiry.remaining());
+        Ok(Some(StoredEntry::new(header.revision(), entry)))
     }
 
     pub(super) fn put(
@@ -176,14 +181,18 @@ impl Files {
         guard: &WriteGuard,
         name: &str,
         expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
+        entry: &Entry,
     ) -> Result<Revision, TokenStorageError> {
         let opened = self.opened_or_created(guard)?;
         self.sweep_once(guard)?;
+        if entry.lifetime.is_some() {
+            self.remove_expired(guard)?;
+        }
         self.compare(guard, name, expected)?;
         let revision = next(expected)?;
-        let header = RecordHeader::fresh(opened.id, name, revision)?;
-        let file = record::encrypt(&header, &opened.master, bytes)?.ok_or_else(|| {
+        let expiry = Expiry::after(entry.lifetime);
+        let header = RecordHeader::fresh(opened.id, name, revision, expiry)?;
+        let file = record::encrypt(&header, &opened.master, &entry.bytes)?.ok_or_else(|| {
             TokenStorageError::TooLarge {
                 location: location(name),
                 most: MAX_FILE,
@@ -196,6 +205,21 @@ impl Files {
         Ok(revision)
     }
 
+    /// Removes the records that have expired. A writer of records that expire does this, so that there are
+    /// only as many of them as are written within one lifetime.
+    fn remove_expired(&self, _guard: &WriteGuard) -> Result<(), TokenStorageError> {
+        for hash in self.record_hashes()? {
+            // A corrupt record stays.
+            let header = find(&hash, |file| self.header_in(file));
+            if let Ok(Some((file, header))) = header
+                && header.expiry().is_over()
+            {
+                self.directory.remove(&file)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a record. It needs no key: a user who has lost the password can still log out.
     pub(super) fn delete(
         &self,
@@ -206,10 +230,13 @@ impl Files {
         if expected.is_some() {
             self.compare(guard, name, expected)?;
         }
+        let had_expired =
+            matches!(self.header(name), Ok(Some(header)) if header.expiry().is_over());
         let hash = hash(name);
         // Before the new file: a crash in between must not bring back an old content.
         let old = self.directory.remove_if_present(&old_file_name(&hash))?;
-        Ok(self.directory.remove(&file_name(&hash))? || old)
+        let new = self.directory.remove(&file_name(&hash))?;
+        Ok((new || old) && !had_expired)
     }
 
     fn compare(
@@ -218,7 +245,10 @@ impl Files {
         name: &str,
         expected: Option<Revision>,
     ) -> Result<(), TokenStorageError> {
-        let found = self.header(name)?.map(|header| header.revision());
+        let found = self
+            .header(name)?
+            .filter(|header| !header.expiry().is_over())
+            .map(|header| header.revision());
         if found == expected {
             Ok(())
         } else {
@@ -234,32 +264,43 @@ impl Files {
         Ok(())
     }
 
-    /// Returns the name of each record, from the first line of its file. A file without one is skipped with
-    /// a warning, so that it does not hide the other records.
-    pub(super) fn names(&self) -> Result<Vec<String>, TokenStorageError> {
+    /// Returns a page of the names, each from the first line of its file. A file without one is skipped with a
+    /// warning, so that it does not hide the other records. The cursor is the hash of the last name.
+    pub(super) fn names(&self, query: &NameQuery) -> Result<NamePage, TokenStorageError> {
         if !self.directory.exists()? {
-            return Ok(Vec::new());
+            return Ok(NamePage::default());
         }
         let mut hashes = self.record_hashes()?;
         // A record that gets its new file name during the first listing may be missing in it under both
         // names. It has the new name in the second one.
         hashes.append(&mut self.record_hashes()?);
-        let name = |hash: String| {
-            self.name_of(&hash).unwrap_or_else(|error| {
+        let mut page = NamePage::default();
+        for hash in hashes {
+            if query.after.as_ref().is_some_and(|after| hash <= *after) {
+                continue;
+            }
+            if page.names.len() == query.limit() {
+                return Ok(page);
+            }
+            let name = self.name_of(&hash).unwrap_or_else(|error| {
                 tracing::warn!("a record is skipped: {error}");
                 None
-            })
-        };
-        Ok(hashes.into_iter().filter_map(name).collect())
+            });
+            page.names.extend(name.filter(|name| query.selects(name)));
+            page.next = Some(hash);
+        }
+        page.next = None;
+        Ok(page)
     }
 
-    /// Returns the name in the first line of the record's file, which must have the hash `hash`.
+    /// Returns the name in the first line of the record's file, which must have the hash `hash`; `None` if the
+    /// record has expired.
     fn name_of(&self, expected: &str) -> Result<Option<String>, TokenStorageError> {
         let Some((file, header)) = find(expected, |file| self.header_in(file))? else {
             return Ok(None);
         };
         if hash(&header.name) == expected {
-            return Ok(Some(header.name));
+            return Ok(Some(header.name.clone()).filter(|_| !header.expiry().is_over()));
         }
         Err(RecordError::Corrupt("it is the file of another record").at(self.path(&file)))
     }

@@ -1,6 +1,6 @@
 //! `store.json`: the ID of the store, and its master key, wrapped.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -161,9 +161,5 @@ impl StoreHeader {
 
 /// Writes a value as JSON, in one line.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, TokenStorageError> {
-    let failed = |source| TokenStorageError::Backend {
-        name: "file",
-        source: Arc::new(source),
-    };
-    serde_json::to_vec(value).map_err(failed)
+    serde_json::to_vec(value).map_err(TokenStorageError::of_files)
 }

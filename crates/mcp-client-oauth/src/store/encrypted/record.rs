@@ -5,8 +5,8 @@
 //! <AES-256-GCM ciphertext and tag>
 //! ```
 //! The first line is plaintext, so that names can be listed without the key; its exact bytes are the
-//! associated data of the cipher, so that neither the name nor the revision nor the store can be
-//! changed without the key (docs/hostile.md H143). The ciphertext is not encoded: an encoding would have
+//! associated data of the cipher, so that neither the name nor the revision nor the expiry nor the store can
+//! be changed without the key (docs/hostile.md H143). The ciphertext is not encoded: an encoding would have
 //! several spellings of the same bytes, and a changed file could be accepted.
 //!
 //! Each file has its own key, derived from the master key and a fresh salt by HKDF-SHA256, so no pair of
@@ -27,6 +27,7 @@ use crate::{
     secret::Secret,
     store::{
         Revision,
+        expiry::Expiry,
         hex::Hex,
         key::{KEY_BYTES, MasterKey, failed, random},
     },
@@ -49,6 +50,9 @@ pub(super) struct RecordHeader {
     version: u64,
     pub(super) name: String,
     revision: u64,
+    /// The expiry, in milliseconds since 1970. Earlier versions ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
     store: StoreId,
     cipher: String,
     salt: Hex<KEY_BYTES>,
@@ -81,12 +85,14 @@ impl RecordHeader {
         store: StoreId,
         name: &str,
         revision: Revision,
+        expiry: Expiry,
     ) -> Result<Self, TokenStorageError> {
         Ok(Self {
             format: FORMAT.to_owned(),
             version: VERSION,
             name: name.to_owned(),
             revision: revision.number(),
+            expires: expiry.as_millis(),
             store,
             cipher: CIPHER.to_owned(),
             salt: Hex(random()?),
@@ -96,6 +102,10 @@ impl RecordHeader {
 
     pub(super) fn revision(&self) -> Revision {
         Revision::new(self.revision)
+    }
+
+    pub(super) fn expiry(&self) -> Expiry {
+        Expiry::from_millis(self.expires)
     }
 
     /// Reads the first line of a file, up to its maximum length.
@@ -179,12 +189,12 @@ pub(super) fn encrypt(
     Ok(Some(file))
 }
 
-/// Returns the revision and the content in the file of the record `name`. Both are authenticated.
+/// Returns the first line and the content in the file of the record `name`. Both are authenticated.
 pub(super) fn decrypt(
     file: &[u8],
     Opened { id, master }: &Opened,
     name: &str,
-) -> Result<(Revision, Secret<Vec<u8>>), RecordError> {
+) -> Result<(RecordHeader, Secret<Vec<u8>>), RecordError> {
     let altered = RecordError::Corrupt(
         "it was changed since it was written, or is encrypted with another key",
     );
@@ -200,7 +210,7 @@ pub(super) fn decrypt(
         return Err(altered);
     };
     content.expose_mut().truncate(size);
-    Ok((header.revision(), content))
+    Ok((header, content))
 }
 
 /// Returns the first line, without its end, and the rest of the file.

@@ -12,13 +12,11 @@ use super::process::env_var;
 use crate::encrypted::Home;
 
 const DIRECTORY: &str = "MCP_OAUTH_TEST_DIRECTORY";
-#[cfg(feature = "vault")]
 const VAULT: &str = "MCP_OAUTH_TEST_VAULT_ADDRESS";
 
 /// A store that several processes share.
 pub(crate) enum SharedStore {
     Files(Home),
-    #[cfg(feature = "vault")]
     Vault(Box<test_support::bao::Bao>),
 }
 
@@ -27,7 +25,6 @@ impl SharedStore {
     pub(crate) fn store(&self) -> TokenStore {
         match self {
             Self::Files(home) => files(&home.path()),
-            #[cfg(feature = "vault")]
             Self::Vault(bao) => super::hosts::vault(&super::hosts::options(bao.address.as_str())),
         }
     }
@@ -36,7 +33,6 @@ impl SharedStore {
     pub(crate) fn set_env(&self, child: &mut Command) {
         match self {
             Self::Files(home) => child.env(DIRECTORY, home.path()),
-            #[cfg(feature = "vault")]
             Self::Vault(bao) => child.env(VAULT, bao.address.as_str()),
         };
     }
@@ -52,7 +48,6 @@ pub(crate) fn of_this_process() -> TokenStore {
     if let Some(directory) = env_var(DIRECTORY) {
         return files(directory.as_ref());
     }
-    #[cfg(feature = "vault")]
     if let Some(address) = env_var(VAULT) {
         return super::hosts::vault(&super::hosts::options(&address));
     }

@@ -139,7 +139,7 @@ async fn a_record_with_a_key_has_a_version_that_programs_without_dpop_reject() {
     store.save(&mut lock, &session.record()).await.unwrap();
     let name = format!("login {}", fixture.server);
     let stored = backend.get(&name).await.unwrap().unwrap();
-    let record: serde_json::Value = serde_json::from_slice(stored.bytes.expose()).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(stored.entry.bytes.expose()).unwrap();
     assert_eq!(record["version"], 4, "versions 1 and 2 have no key");
     assert!(record["tokens"]["access_token"]["DPoP"].is_string());
     let (again, _) = store.load(&fixture.key()).await.unwrap().unwrap();

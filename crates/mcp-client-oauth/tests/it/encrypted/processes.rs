@@ -148,7 +148,7 @@ async fn assert_one_key(role: &str, source: KeySource) {
     for name in &names {
         assert_eq!(get(&files, name).await.unwrap().as_ref(), Some(name));
     }
-    assert_eq!(files.names().await.unwrap().len(), names.len());
+    assert_eq!(sorted_names(&files).await.len(), names.len());
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ fn number_in(found: &str) -> u64 {
 async fn save_until_killed(files: &EncryptedFileStore) {
     loop {
         let stored = files.get("a").await.unwrap().unwrap();
-        let number = number_in(std::str::from_utf8(stored.bytes.expose()).unwrap()) + 1;
+        let number = number_in(std::str::from_utf8(stored.entry.bytes.expose()).unwrap()) + 1;
         put(files, "a", Some(stored.revision), &content(number))
             .await
             .unwrap();
@@ -350,7 +350,7 @@ async fn count_derivations(files: &EncryptedFileStore) {
         }
     });
     uses.collect::<JoinSet<()>>().join_all().await;
-    assert_eq!(files.names().await.unwrap().len(), 33);
+    assert_eq!(sorted_names(files).await.len(), 33);
     report(&format!(
         "derived {} times",
         derivations.load(Ordering::SeqCst)

@@ -9,7 +9,7 @@ use mcp_client_oauth::{
     error::{TokenRefreshError, TokenStorageError},
     platform::AssertionSource,
     refresh,
-    store::{Backend, LockGuard, MemoryBackend, Revision, StoredEntry},
+    store::{Backend, Entry, LockGuard, MemoryBackend, NamePage, NameQuery, Revision, StoredEntry},
 };
 use serde_json::{Value, json};
 
@@ -30,9 +30,9 @@ impl Backend for ThirdPartyBackend {
         &self,
         name: &str,
         expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
+        entry: &Entry,
     ) -> Result<Revision, TokenStorageError> {
-        self.0.put(name, expected, bytes).await
+        self.0.put(name, expected, entry).await
     }
 
     async fn delete(
@@ -43,8 +43,8 @@ impl Backend for ThirdPartyBackend {
         self.0.delete(name, expected).await
     }
 
-    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
-        self.0.names().await
+    async fn names(&self, query: &NameQuery) -> Result<NamePage, TokenStorageError> {
+        self.0.names(query).await
     }
 
     async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
@@ -122,10 +122,10 @@ impl Programs {
     async fn forge(&self, change: impl FnOnce(&mut Value)) {
         let name = format!("login {}", self.fixture.server);
         let stored = self.backend.get(&name).await.unwrap().unwrap();
-        let mut record = serde_json::from_slice(stored.bytes.expose()).unwrap();
+        let mut record = serde_json::from_slice(stored.entry.bytes.expose()).unwrap();
         change(&mut record);
-        let bytes = Secret::new(record.to_string().into_bytes());
-        let put = self.backend.put(&name, Some(stored.revision), &bytes);
+        let entry = Entry::new(Secret::new(record.to_string().into_bytes()));
+        let put = self.backend.put(&name, Some(stored.revision), &entry);
         put.await.unwrap();
     }
 

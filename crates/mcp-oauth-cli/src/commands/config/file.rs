@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mcp_client_oauth::store::atomic_file::{WriteOptions, retry_while_in_use};
+use mcp_oauth_support::atomic_file::{WriteOptions, retry_while_in_use};
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 use super::network_keys::NETWORK_KEYS;

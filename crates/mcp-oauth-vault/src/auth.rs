@@ -9,16 +9,15 @@ use std::{
 };
 
 use http::StatusCode;
+use mcp_client_oauth::{Secret, error::TokenStorageError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
 
-use super::{
+use crate::{
+    error::VaultError,
     http::{Call, Server, VaultResponse},
     options::VaultAuth,
-};
-use crate::{
-    error::{TokenStorageError, VaultErrorKind},
-    secret::Secret,
 };
 
 /// The shortest time between two renewals, so that a token that is about to expire is not renewed in a loop.
@@ -153,7 +152,7 @@ async fn app_role(
     let call = Call::post(format!("auth/{mount}/login"), &body, MAX_BODY).once();
     let response = server.send(&call, None).await?;
     if response.status != StatusCode::OK {
-        return Err(server.fault(VaultErrorKind::AppRole {
+        return Err(server.fault(VaultError::AppRole {
             mount: mount.to_owned(),
             message: response.message(),
         }));
@@ -188,9 +187,9 @@ async fn read(server: &Server, path: &Path) -> Result<Secret<String>, TokenStora
     let file = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         // The buffer never grows, which would leave a copy of the token in memory.
-        let mut text = Secret::new(String::with_capacity(16 * 1024));
+        let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
         let file = std::fs::File::open(file)?;
-        file.take(LONGEST_TOKEN).read_to_string(text.expose_mut())?;
+        file.take(LONGEST_TOKEN).read_to_string(&mut text)?;
         Ok(text)
     });
     let read = read
@@ -201,9 +200,9 @@ async fn read(server: &Server, path: &Path) -> Result<Secret<String>, TokenStora
         path: path.to_owned(),
         source: Arc::new(source),
     })?;
-    let token = text.expose().trim();
+    let token = text.trim();
     if token.is_empty() {
-        return Err(server.fault(VaultErrorKind::Token("file is empty")));
+        return Err(server.fault(VaultError::Token("file is empty")));
     }
     Ok(Secret::new(token.to_owned()))
 }

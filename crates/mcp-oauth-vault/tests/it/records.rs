@@ -11,9 +11,9 @@ async fn no_older_version_of_a_record_can_be_read() {
         return;
     };
     let vault = vault(&bao.options());
-    let first = vault.put("a", None, &bytes("planted-1")).await.unwrap();
+    let first = vault.put("a", None, &entry("planted-1")).await.unwrap();
     let second = vault
-        .put("a", Some(first), &bytes("planted-2"))
+        .put("a", Some(first), &entry("planted-2"))
         .await
         .unwrap();
     let path = format!("secret/data/{RECORD}");
@@ -28,7 +28,7 @@ async fn no_older_version_of_a_record_can_be_read() {
     }
     let (_, left) = bao.get(&path).await;
     assert_eq!(left["data"]["data"], json!({"forgotten": true}));
-    assert_eq!(vault.names().await.unwrap(), [""; 0]);
+    assert_eq!(names(&vault).await.unwrap(), [""; 0]);
 }
 
 #[tokio::test]
@@ -37,14 +37,14 @@ async fn a_record_that_was_removed_manually_gets_a_new_revision() {
         return;
     };
     let vault = vault(&bao.options());
-    let old = vault.put("a", None, &bytes("old")).await.unwrap();
+    let old = vault.put("a", None, &entry("old")).await.unwrap();
     let path = format!("secret/metadata/{RECORD}");
     bao.call(Method::DELETE, &path, None).await;
     assert_eq!(content(&vault, "a").await, None);
-    let new = vault.put("a", None, &bytes("new")).await.unwrap();
+    let new = vault.put("a", None, &entry("new")).await.unwrap();
     assert_ne!(old, new);
     assert!(is_conflict(
-        &vault.put("a", Some(old), &bytes("late")).await
+        &vault.put("a", Some(old), &entry("late")).await
     ));
     assert!(is_conflict(&vault.delete("a", Some(old)).await));
     assert_eq!(content(&vault, "a").await, Some((new, "new".to_owned())));
@@ -56,12 +56,12 @@ async fn a_record_that_was_deleted_manually_is_absent_and_can_be_written() {
         return;
     };
     let vault = vault(&bao.options());
-    let old = vault.put("a", None, &bytes("old")).await.unwrap();
+    let old = vault.put("a", None, &entry("old")).await.unwrap();
     let path = format!("secret/data/{RECORD}");
     bao.call(Method::DELETE, &path, None).await;
     assert_eq!(content(&vault, "a").await, None);
     assert!(!vault.delete("a", None).await.unwrap());
-    let new = vault.put("a", None, &bytes("new")).await.unwrap();
+    let new = vault.put("a", None, &entry("new")).await.unwrap();
     assert_ne!(old, new);
 }
 
@@ -73,7 +73,7 @@ async fn an_invalid_document_hides_no_record_and_can_be_deleted() {
     let vault = vault(&bao.options());
     let names: Vec<String> = (0..20).map(|number| format!("name {number:02}")).collect();
     for name in &names {
-        vault.put(name, None, &bytes(name)).await.unwrap();
+        vault.put(name, None, &entry(name)).await.unwrap();
     }
     for invalid in [
         json!({"a": 1}),
@@ -81,15 +81,13 @@ async fn an_invalid_document_hides_no_record_and_can_be_deleted() {
     ] {
         let path = format!("secret/data/{RECORD}");
         bao.post(&path, json!({"data": invalid})).await;
-        let mut found = vault.names().await.unwrap();
-        found.sort_unstable();
-        assert_eq!(found, names);
+        assert_eq!(super::names(&vault).await.unwrap(), names);
         let error = vault.get("a").await.unwrap_err();
         assert!(
             matches!(error, TokenStorageError::Corrupt { .. }),
             "{error}"
         );
-        let error = vault.put("a", None, &bytes("a")).await.unwrap_err();
+        let error = vault.put("a", None, &entry("a")).await.unwrap_err();
         assert!(
             matches!(error, TokenStorageError::Corrupt { .. }),
             "{error}"
@@ -106,17 +104,19 @@ async fn a_record_of_the_largest_size_is_stored_and_a_larger_one_is_refused() {
     };
     let vault = vault(&bao.options());
     let error = vault
-        .put("a", None, &Secret::new(vec![7; 512 * 1024]))
+        .put("a", None, &Entry::new(Secret::new(vec![7; 512 * 1024])))
         .await;
     let Err(TokenStorageError::TooLarge { most, .. }) = error else {
         panic!("{error:?}");
     };
     let largest = Secret::new(vec![7; most - 1]);
-    vault.put("a", None, &largest).await.unwrap();
-    assert!(vault.get("a").await.unwrap().unwrap().bytes == largest);
+    let entry = Entry::new(largest.clone());
+    vault.put("a", None, &entry).await.unwrap();
+    assert!(vault.get("a").await.unwrap().unwrap().entry.bytes == largest);
     let (_, document) = bao.get(&format!("secret/data/{RECORD}")).await;
     assert!(document["data"]["data"].to_string().len() <= 512 * 1024);
-    let error = vault.put("a", None, &Secret::new(vec![7; most])).await;
+    let entry = Entry::new(Secret::new(vec![7; most]));
+    let error = vault.put("a", None, &entry).await;
     assert!(matches!(error, Err(TokenStorageError::TooLarge { .. })));
 }
 
@@ -131,9 +131,9 @@ async fn a_write_with_a_lost_response_is_detected() {
     );
     let vault = net.vault(&bao.options(), &clock);
     net.lose_responses(1);
-    let first = vault.put("a", None, &bytes("one")).await.unwrap();
+    let first = vault.put("a", None, &entry("one")).await.unwrap();
     net.lose_responses(2);
-    let second = vault.put("a", Some(first), &bytes("two")).await.unwrap();
+    let second = vault.put("a", Some(first), &entry("two")).await.unwrap();
     assert_eq!(second, Revision::after(Some(first)), "it was written once");
     net.lose_responses(1);
     assert!(vault.delete("a", Some(second)).await.unwrap());
@@ -152,14 +152,14 @@ async fn a_write_without_any_response_can_be_retried() {
     );
     let vault = net.vault(&bao.options(), &clock);
     net.lose_responses(5);
-    let cause = cause(vault.put("a", None, &bytes("one")).await);
+    let (cause, remedy) = failure(vault.put("a", None, &entry("one")).await);
     assert!(
         matches!(
             cause,
-            VaultErrorKind::Unreachable(HttpErrorKind::Interrupted(_))
+            VaultError::Unreachable(HttpErrorKind::Interrupted(_))
         ),
         "{cause}"
     );
-    assert_eq!(remedy(cause), Remedy::Retry);
+    assert_eq!(remedy, Remedy::Retry);
     assert_eq!(clock.slept().len(), 4);
 }

@@ -3,13 +3,10 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use etcetera::BaseStrategy as _;
+use mcp_client_oauth::{Remedy, Secret, error::TokenStorageError, platform::AddressSpace};
 use url::{ParseError, Url};
 
-use crate::{
-    error::{TokenStorageError, VaultErrorKind},
-    platform::{AddressSpace, without_query},
-    secret::Secret,
-};
+use crate::error::VaultError;
 
 /// The default path of the records.
 const MOUNT: &str = "secret";
@@ -23,7 +20,8 @@ const TOKEN_FILE: &str = ".vault-token";
 /// environment.
 ///
 /// ```
-/// use mcp_client_oauth::{Secret, store::{VaultAuth, VaultOptions}};
+/// use mcp_client_oauth::{Secret};
+/// use mcp_oauth_vault::{VaultAuth, VaultOptions};
 ///
 /// let auth = VaultAuth::app_role("my-role-id", Secret::new("my-secret-id".to_owned()));
 /// let mut options = VaultOptions::new("https://vault.example:8200".parse()?, auth);
@@ -116,14 +114,14 @@ impl VaultOptions {
 
     /// Parses the text after `vault:` in a store spec: `https://host:8200/mount/prefix`, where the mount and
     /// the prefix are optional.
-    pub(super) fn from_spec(spec: &str, auth: VaultAuth) -> Result<Self, TokenStorageError> {
-        let mut address: Url = spec.parse().map_err(|error: ParseError| {
-            let source = Arc::new(error);
-            TokenStorageError::Backend {
-                name: "vault",
-                source,
-            }
-        })?;
+    pub(crate) fn from_spec(spec: &str, auth: VaultAuth) -> Result<Self, TokenStorageError> {
+        let mut address: Url =
+            spec.parse()
+                .map_err(|source: ParseError| TokenStorageError::Backend {
+                    location: "the vault token store failed".to_owned(),
+                    source: Arc::new(source),
+                    remedy: Remedy::Reconfigure,
+                })?;
         let path = address.path().to_owned();
         address.set_path("");
         Ok(Self::new(address, auth).at(&path))
@@ -149,9 +147,9 @@ impl VaultOptions {
         // A password in the URL is not shown; both calls fail only for a URL that cannot have one.
         let _ = address.set_username("");
         let _ = address.set_password(None);
-        let fault = |cause| TokenStorageError::Vault { address, cause };
+        let fault = |cause: VaultError| cause.at(&address);
         if let Err(unsafe_url) = AddressSpace::Loopback.check_url(&self.address) {
-            return Err(fault(VaultErrorKind::Address(unsafe_url)));
+            return Err(fault(VaultError::Address(unsafe_url)));
         }
         let mut paths = vec![&self.mount, &self.prefix];
         if let VaultAuth::AppRole { mount, .. } = &self.auth {
@@ -159,10 +157,18 @@ impl VaultOptions {
         }
         let is_odd = |segment: &str| matches!(segment, "" | "." | "..");
         match paths.into_iter().find(|path| path.split('/').any(is_odd)) {
-            Some(odd) => Err(fault(VaultErrorKind::Path(odd.clone()))),
+            Some(odd) => Err(fault(VaultError::Path(odd.clone()))),
             None => Ok(()),
         }
     }
+}
+
+/// Returns `address` without its query and fragment, for requests and errors: they may hold a secret.
+pub(crate) fn without_query(address: &Url) -> Url {
+    let mut address = address.clone();
+    address.set_query(None);
+    address.set_fragment(None);
+    address
 }
 
 #[cfg(test)]

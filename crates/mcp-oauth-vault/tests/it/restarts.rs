@@ -1,8 +1,5 @@
 //! A Vault server that is killed, restarted, sealed or gone while it is in use.
 
-use std::time::SystemTime;
-
-use mcp_client_oauth::platform::Clock;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::*;
@@ -36,13 +33,13 @@ async fn a_server_that_is_killed_and_restarted_during_a_request_loses_nothing() 
     };
     let options = bao.options();
     let restart = Arc::new(Restart(AsyncMutex::new(bao), AtomicU64::new(1)));
-    let vault = Vault::open(&options, restart.clone()).unwrap();
+    let vault = with_clock(&options, restart.clone());
     let held = vault.lock("a").await.unwrap();
-    let first = vault.put("a", None, &bytes("one")).await.unwrap();
+    let first = vault.put("a", None, &entry("one")).await.unwrap();
 
     restart.0.lock().await.kill().await;
     restart.1.store(0, Ordering::SeqCst);
-    let second = vault.put("a", Some(first), &bytes("two")).await.unwrap();
+    let second = vault.put("a", Some(first), &entry("two")).await.unwrap();
     assert!(restart.1.load(Ordering::SeqCst) >= 1, "it was not down");
     assert!(second > first);
     held.mark_refresh_started(first).await.unwrap();
@@ -54,7 +51,7 @@ async fn a_server_that_is_killed_and_restarted_during_a_request_loses_nothing() 
     let other = super::vault(&options);
     assert_eq!(content(&other, "a").await, Some((second, "two".to_owned())));
     assert!(is_conflict(
-        &other.put("a", Some(first), &bytes("late")).await
+        &other.put("a", Some(first), &entry("late")).await
     ));
     drop(held);
     vault.flush().await;
@@ -67,19 +64,19 @@ async fn a_server_that_is_down_is_reported_and_is_used_again_after_its_start() {
         return;
     };
     let vault = vault(&bao.options());
-    let revision = vault.put("a", None, &bytes("one")).await.unwrap();
+    let revision = vault.put("a", None, &entry("one")).await.unwrap();
     bao.kill().await;
     for result in [
         vault.get("a").await.map(drop),
         vault
-            .put("a", Some(revision), &bytes("two"))
+            .put("a", Some(revision), &entry("two"))
             .await
             .map(drop),
         vault.lock("a").await.map(drop),
     ] {
-        let cause = cause(result);
-        assert!(matches!(cause, VaultErrorKind::Unreachable(_)), "{cause}");
-        assert_eq!(remedy(cause), Remedy::Retry);
+        let (cause, remedy) = failure(result);
+        assert!(matches!(cause, VaultError::Unreachable(_)), "{cause}");
+        assert_eq!(remedy, Remedy::Retry);
     }
     bao.restart().await;
     assert_eq!(
@@ -95,18 +92,18 @@ async fn a_sealed_server_is_reported_and_is_used_again_when_it_is_unsealed() {
         return;
     };
     let clock = ManualClock::auto_advancing(start_time());
-    let vault = Vault::open(&bao.options(), Arc::new(clock.clone())).unwrap();
-    let revision = vault.put("a", None, &bytes("one")).await.unwrap();
+    let vault = with_clock(&bao.options(), Arc::new(clock.clone()));
+    let revision = vault.put("a", None, &entry("one")).await.unwrap();
     vault.check_writable().await.unwrap();
     bao.seal().await;
     assert!(matches!(
         cause(vault.check_writable().await),
-        VaultErrorKind::Sealed
+        VaultError::Sealed
     ));
     let before = clock.slept().len();
-    let cause = cause(vault.get("a").await);
-    assert!(matches!(cause, VaultErrorKind::Sealed), "{cause}");
-    assert_eq!(remedy(cause), Remedy::Retry);
+    let (cause, remedy) = failure(vault.get("a").await);
+    assert!(matches!(cause, VaultError::Sealed), "{cause}");
+    assert_eq!(remedy, Remedy::Retry);
     assert_eq!(
         clock.slept().len() - before,
         4,
@@ -125,14 +122,11 @@ async fn an_uninitialized_server_is_reported() {
         return;
     };
     let clock = ManualClock::auto_advancing(start_time());
-    let vault = Vault::open(&bao.options(), Arc::new(clock.clone())).unwrap();
+    let vault = with_clock(&bao.options(), Arc::new(clock.clone()));
     // OpenBao also reports a server without keys as sealed; HashiCorp Vault responds with 501.
     let cause = cause(vault.get("a").await);
     assert!(
-        matches!(
-            cause,
-            VaultErrorKind::Sealed | VaultErrorKind::Uninitialized
-        ),
+        matches!(cause, VaultError::Sealed | VaultError::Uninitialized),
         "{cause}"
     );
 }

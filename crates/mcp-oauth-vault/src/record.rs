@@ -1,17 +1,17 @@
 //! The document of a record in the engine.
 
-use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::{digest, rand};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use mcp_client_oauth::{
+    Secret,
+    error::UntrustedText,
+    store::{Entry, Revision, StoredEntry},
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::TokenStorageError,
-    proto::{pkce::RandomError, untrusted_text::UntrustedText},
-    secret::Secret,
-    store::backend::{Revision, StoredEntry},
-};
+use crate::error::VaultError;
 
 /// The largest number of bytes of a record with its name: in base64, with some JSON, they fit into the
 /// 512 KiB that the smallest storage of a Vault accepts (Consul).
@@ -35,6 +35,9 @@ pub(super) struct Document {
     /// The bytes, in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Secret<String>>,
+    /// The expiry, in seconds since 1970 by the server's clock. Earlier versions ignore it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
     /// Says whether this is the tombstone of a deleted record.
     #[serde(rename = "forgotten", default, skip_serializing_if = "is_false")]
     is_deleted: bool,
@@ -51,14 +54,18 @@ pub(super) struct Kept {
     pub(super) name: String,
     series: u32,
     value: Secret<String>,
+    expires: Option<u64>,
 }
 
 impl Document {
-    pub(super) fn of(name: &str, series: u32, bytes: &Secret<Vec<u8>>) -> Self {
+    /// Returns the document of a record that is written at the time `now`.
+    pub(super) fn of(name: &str, series: u32, entry: &Entry, now: SystemTime) -> Self {
+        let end = entry.lifetime.map(|lifetime| now.checked_add(lifetime));
         Self {
             name: Some(name.to_owned()),
             series: Some(series),
-            value: Some(Secret::new(STANDARD.encode(bytes.expose()))),
+            value: Some(Secret::new(STANDARD.encode(entry.bytes.expose()))),
+            expires: end.flatten().map(seconds),
             is_deleted: false,
         }
     }
@@ -80,19 +87,25 @@ impl Document {
         name * 6 + value
     }
 
-    /// Returns the record, or `None` for a tombstone.
-    pub(super) fn into_kept(self) -> Result<Option<Kept>, &'static str> {
+    /// Returns the record, or `None` for a tombstone or a record that has expired.
+    pub(super) fn into_kept(self, now: SystemTime) -> Result<Option<Kept>, &'static str> {
         match self {
             Self {
                 name: Some(name),
                 series: Some(series),
                 value: Some(value),
+                expires,
                 ..
-            } => Ok(Some(Kept {
-                name,
-                series,
-                value,
-            })),
+            } => {
+                let is_over = expires.is_some_and(|expires| expires <= seconds(now));
+                let kept = Kept {
+                    name,
+                    series,
+                    value,
+                    expires,
+                };
+                Ok(Some(kept).filter(|_| !is_over))
+            }
             Self {
                 is_deleted: true, ..
             } => Ok(None),
@@ -108,11 +121,27 @@ impl Kept {
         self.series
     }
 
-    pub(super) fn stored(&self, version: u64) -> Result<StoredEntry, &'static str> {
+    pub(super) fn expires(&self) -> bool {
+        self.expires.is_some()
+    }
+
+    pub(super) fn stored(
+        &self,
+        version: u64,
+        now: SystemTime,
+    ) -> Result<StoredEntry, &'static str> {
         let bytes = STANDARD.decode(self.value.expose());
         let bytes = Secret::new(bytes.map_err(|_| "its value is not base64")?);
-        Ok(StoredEntry::new(revision(self.series, version), bytes))
+        let left = self.expires.map(|end| end.saturating_sub(seconds(now)));
+        let entry = Entry::new(bytes).with_lifetime(left.map(Duration::from_secs));
+        Ok(StoredEntry::new(revision(self.series, version), entry))
     }
+}
+
+/// Returns the number of seconds since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }
 
 pub(super) fn revision(series: u32, version: u64) -> Revision {
@@ -120,16 +149,13 @@ pub(super) fn revision(series: u32, version: u64) -> Revision {
 }
 
 /// Returns a new series: 28 random bits, so that every JSON parser reads a revision exactly.
-pub(super) fn new_series() -> Result<u32, TokenStorageError> {
+pub(super) fn new_series() -> Result<u32, VaultError> {
     Ok(u32::from_le_bytes(random()?) >> 4)
 }
 
-pub(super) fn random<const N: usize>() -> Result<[u8; N], TokenStorageError> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], VaultError> {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_| TokenStorageError::Backend {
-        name: "vault",
-        source: Arc::new(RandomError),
-    })?;
+    rand::fill(&mut bytes).map_err(|_| VaultError::Random)?;
     Ok(bytes)
 }
 
@@ -154,15 +180,34 @@ pub(super) fn location(name: &str) -> String {
 mod tests {
     use super::*;
 
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    #[test]
+    fn a_document_expires_by_the_time_of_the_server() {
+        let entry = Entry::new(Secret::new(b"one".to_vec()));
+        let entry = entry.with_lifetime(Duration::from_secs(10));
+        let document = || Document::of("a", 7, &entry, NOW);
+        let later = |seconds| NOW + Duration::from_secs(seconds);
+        let kept = document().into_kept(later(9)).unwrap().unwrap();
+        let left = kept.stored(1, later(9)).unwrap().entry.lifetime;
+        assert_eq!(left, Some(Duration::from_secs(1)));
+        assert!(document().into_kept(later(10)).unwrap().is_none());
+    }
+
     #[test]
     fn a_document_is_a_record_or_a_tombstone_or_an_error() {
-        let parse = |text| serde_json::from_str::<Document>(text).unwrap().into_kept();
+        let parse = |text| {
+            serde_json::from_str::<Document>(text)
+                .unwrap()
+                .into_kept(NOW)
+        };
         let kept = parse(r#"{"name":"a","series":7,"value":"b25l"}"#)
             .unwrap()
             .unwrap();
-        let stored = kept.stored(3).unwrap();
+        let stored = kept.stored(3, NOW).unwrap();
         assert_eq!(stored.revision.number(), (7 << 24) | 3);
-        assert_eq!(stored.bytes.expose(), b"one");
+        assert_eq!(stored.entry.bytes.expose(), b"one");
+        assert_eq!(stored.entry.lifetime, None);
         assert!(parse(r#"{"forgotten":true}"#).unwrap().is_none());
         for odd in [
             "{}",
@@ -183,7 +228,9 @@ mod tests {
     #[test]
     fn the_estimated_length_of_a_document_is_large_enough() {
         for name in ["", "plain", "\u{0}\u{1}\u{2}", "\"\\\"", "é\u{202e}"] {
-            let document = Document::of(name, u32::MAX, &Secret::new(vec![255; 1000]));
+            let entry = Entry::new(Secret::new(vec![255; 1000]));
+            let entry = entry.with_lifetime(Duration::from_secs(u64::from(u32::MAX)));
+            let document = Document::of(name, u32::MAX, &entry, NOW);
             let length = serde_json::to_string(&document).unwrap().len();
             assert!(
                 length <= document.max_json_len() + 200,

@@ -31,7 +31,7 @@ async fn app_role(bao: &Bao) -> VaultAuth {
 }
 
 /// Opens a client, and returns it with its network and its clock.
-fn watched(options: &VaultOptions) -> (Vault, Arc<Tampered>, ManualClock) {
+fn watched(options: &VaultOptions) -> (VaultStore, Arc<Tampered>, ManualClock) {
     let (net, clock) = (
         Arc::new(Tampered::default()),
         ManualClock::new(start_time()),
@@ -93,7 +93,7 @@ async fn a_token_without_lookup_permission_is_used_without_renewal() {
     let made = bao.post("auth/token/create", settings).await;
     let token = made["auth"]["client_token"].as_str().unwrap().to_owned();
     let (vault, net, clock) = watched(&bao.options_as(VaultAuth::Token(Secret::new(token))));
-    vault.put("a", None, &bytes("one")).await.unwrap();
+    vault.put("a", None, &entry("one")).await.unwrap();
     clock.advance(minutes(600));
     vault.get("a").await.unwrap();
     assert_eq!((net.count("lookup-self"), net.count("renew-self")), (1, 0));
@@ -109,11 +109,11 @@ async fn a_token_file_is_read_again_when_its_token_is_refused() {
     let file = bao.home().join("token");
     write(&file, &format!("{first}\n"));
     let (vault, ..) = watched(&bao.options_as(VaultAuth::TokenFile(file.clone())));
-    vault.put("a", None, &bytes("one")).await.unwrap();
+    vault.put("a", None, &entry("one")).await.unwrap();
 
     revoke(&bao, &first).await;
     let cause = cause(vault.get("a").await);
-    assert!(matches!(cause, VaultErrorKind::Denied { .. }), "{cause}");
+    assert!(matches!(cause, VaultError::Denied { .. }), "{cause}");
     write(&file, &second);
     assert!(vault.get("a").await.unwrap().is_some());
     assert!(vault.get("a").await.unwrap().is_some());
@@ -134,7 +134,7 @@ async fn an_invalid_token_file_is_reported_with_its_path() {
     for odd in ["", " \n", "planted\ntoken"] {
         write(&file, odd);
         let cause = cause(vault(&options).get("a").await);
-        assert!(matches!(cause, VaultErrorKind::Token(_)), "{cause}");
+        assert!(matches!(cause, VaultError::Token(_)), "{cause}");
     }
 }
 
@@ -144,7 +144,7 @@ async fn a_role_logs_in_once_and_again_when_its_token_is_refused() {
         return;
     };
     let (vault, net, clock) = watched(&bao.options_as(app_role(&bao).await));
-    let revision = vault.put("a", None, &bytes("one")).await.unwrap();
+    let revision = vault.put("a", None, &entry("one")).await.unwrap();
     vault.get("a").await.unwrap();
     assert_eq!(net.count("approle/login"), 1);
     clock.advance(minutes(31));
@@ -180,7 +180,7 @@ async fn a_refused_role_is_reported_without_its_secret() {
         shown.contains("approle") && !shown.contains("planted"),
         "{shown}"
     );
-    assert_eq!(remedy(cause(Err::<(), _>(error))), Remedy::Reconfigure);
+    assert_eq!(Error::from(error).remedy(), Remedy::Reconfigure);
     assert_eq!(net.requests().len(), 1);
 
     let nowhere = VaultAuth::AppRole {
@@ -190,7 +190,7 @@ async fn a_refused_role_is_reported_without_its_secret() {
     };
     let cause = cause(watched(&bao.options_as(nowhere)).0.get("a").await);
     assert!(
-        matches!(&cause, VaultErrorKind::AppRole { mount, .. } if mount == "nowhere"),
+        matches!(&cause, VaultError::AppRole { mount, .. } if mount == "nowhere"),
         "{cause}"
     );
 }

@@ -9,24 +9,23 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use mcp_client_oauth::{
+    error::{TokenStorageError, UntrustedText},
+    store::{LockGuard, Revision},
+};
 use serde::{Deserialize, Serialize};
 use tokio::{runtime::Handle, sync::OwnedMutexGuard};
 
-use super::{
+use crate::{
+    error::VaultError,
     kv::{Content, Found},
     record::{hash, hex, location, random},
     shared::Shared,
-};
-use crate::{
-    error::TokenStorageError,
-    mutex::lock,
-    proto::untrusted_text::UntrustedText,
-    store::backend::{LockGuard, Revision},
 };
 
 /// The lifetime of a lease after its last note. Each attempt of a refresh writes one, and takes less time
@@ -92,10 +91,7 @@ pub(super) async fn hold(
         let attempt = tokio::spawn(attempt(Arc::clone(shared), name.to_owned(), turn));
         let attempt = attempt
             .await
-            .map_err(|stopped| TokenStorageError::Backend {
-                name: "vault",
-                source: Arc::new(stopped),
-            })?;
+            .map_err(|_| shared.kv.server.fault(VaultError::Stopped))?;
         let holder = match attempt? {
             Attempt::Taken(lease) => return Ok(Box::new(lease)),
             Attempt::Busy(kept, holder) => {
@@ -144,7 +140,8 @@ async fn attempt(
         Content::Present(document) => document.begun,
         Content::Absent | Content::Unrecognized => None,
     };
-    let owner = hex(&random::<16>()?);
+    let owner = random::<16>().map_err(|error| shared.kv.server.fault(error))?;
+    let owner = hex(&owner);
     let document = Document::held(&owner, begun);
     match shared.kv.write(&path, found.version, &document, 0).await? {
         Some(version) => Ok(Attempt::Taken(Lease {
@@ -204,7 +201,7 @@ impl Document {
 
 impl Lease {
     fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

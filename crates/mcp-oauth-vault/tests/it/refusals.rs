@@ -1,30 +1,29 @@
 //! The errors of a Vault, and their remedies.
 
 use super::*;
-use crate::support::unused_port;
-use mcp_client_oauth::TokenStore;
+use test_support::port::unused_port;
 
 fn with_token(bao: &Bao, token: &str) -> VaultOptions {
     bao.options_as(VaultAuth::Token(Secret::new(token.to_owned())))
 }
 
-async fn read(options: &VaultOptions) -> VaultErrorKind {
+async fn read(options: &VaultOptions) -> VaultError {
     cause(vault(options).get("a").await)
 }
 
 /// Checks that every operation fails with the same error.
-async fn assert_nothing_works(options: &VaultOptions, is_right: impl Fn(&VaultErrorKind) -> bool) {
+async fn assert_nothing_works(options: &VaultOptions, is_right: impl Fn(&VaultError) -> bool) {
     let vault = vault(options);
-    for cause in [
-        cause(vault.check_writable().await),
-        cause(vault.get("a").await),
-        cause(vault.put("a", None, &bytes("planted")).await),
-        cause(vault.delete("a", None).await),
-        cause(vault.names().await),
-        cause(vault.lock("a").await),
+    for (cause, remedy) in [
+        failure(vault.check_writable().await),
+        failure(vault.get("a").await),
+        failure(vault.put("a", None, &entry("planted")).await),
+        failure(vault.delete("a", None).await),
+        failure(names(&vault).await),
+        failure(vault.lock("a").await),
     ] {
         assert!(is_right(&cause), "{cause}");
-        assert_eq!(remedy(cause), Remedy::Reconfigure);
+        assert_eq!(remedy, Remedy::Reconfigure);
     }
 }
 
@@ -36,7 +35,7 @@ async fn a_token_without_a_policy_is_denied() {
     let token = bao.token("default", "1h").await;
     assert_nothing_works(
         &with_token(&bao, &token),
-        |cause| matches!(cause, VaultErrorKind::Denied { path } if path == "secret/"),
+        |cause| matches!(cause, VaultError::Denied { path } if path == "secret/"),
     )
     .await;
 }
@@ -49,7 +48,7 @@ async fn a_token_that_is_unknown_is_denied_and_not_shown() {
     let token = "s.planted-unknown-token";
     assert_nothing_works(&with_token(&bao, token), |cause| {
         let shown = format!("{cause} {cause:?}");
-        matches!(cause, VaultErrorKind::Denied { .. }) && !shown.contains("planted")
+        matches!(cause, VaultError::Denied { .. }) && !shown.contains("planted")
     })
     .await;
 }
@@ -65,10 +64,10 @@ async fn a_read_only_policy_is_reported_with_the_denied_path() {
     let vault = vault(&with_token(&bao, &bao.token("reader", "1h").await));
     assert_eq!(content(&vault, "a").await, None);
     for cause in [
-        cause(vault.put("a", None, &bytes("one")).await),
-        cause(vault.names().await),
+        cause(vault.put("a", None, &entry("one")).await),
+        cause(names(&vault).await),
     ] {
-        let VaultErrorKind::Denied { path } = cause else {
+        let VaultError::Denied { path } = cause else {
             panic!("{cause}");
         };
         assert!(
@@ -76,7 +75,7 @@ async fn a_read_only_policy_is_reported_with_the_denied_path() {
             "{path}"
         );
     }
-    let VaultErrorKind::Denied { path } = cause(vault.lock("a").await) else {
+    let VaultError::Denied { path } = cause(vault.lock("a").await) else {
         panic!("the lease was taken");
     };
     assert!(path.starts_with("secret/data/mcp-oauth/leases/"), "{path}");
@@ -92,7 +91,7 @@ async fn a_missing_mount_is_distinguished_from_a_missing_secret() {
         wrong.clone_into(&mut options.mount);
         assert_nothing_works(
             &options,
-            |cause| matches!(cause, VaultErrorKind::NoMount(mount) if *mount == format!("{wrong}/")),
+            |cause| matches!(cause, VaultError::NoMount(mount) if *mount == format!("{wrong}/")),
         )
         .await;
     }
@@ -112,7 +111,7 @@ async fn an_engine_without_check_and_set_is_refused_before_any_write() {
         let mut options = bao.options();
         mount.clone_into(&mut options.mount);
         assert_nothing_works(&options, |cause| {
-            matches!(cause, VaultErrorKind::NotKv2 { found: text, .. } if text.as_raw() == found)
+            matches!(cause, VaultError::NotKv2 { found: text, .. } if text.as_raw() == found)
         })
         .await;
         assert_eq!(
@@ -138,8 +137,8 @@ async fn a_mount_with_several_segments_is_found() {
     options.prefix = "ä b/c%2f".to_owned();
     let vault = vault(&options);
     vault.check_writable().await.unwrap();
-    vault.put("a", None, &bytes("one")).await.unwrap();
-    assert_eq!(vault.names().await.unwrap(), ["a"]);
+    vault.put("a", None, &entry("one")).await.unwrap();
+    assert_eq!(names(&vault).await.unwrap(), ["a"]);
 }
 
 #[tokio::test]
@@ -150,16 +149,13 @@ async fn a_refused_connection_is_retried() {
     let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
     let clock = ManualClock::auto_advancing(start_time());
     let options = VaultOptions::new(address, auth);
-    let vault = Vault::open(&options, Arc::new(clock.clone())).unwrap();
-    let cause = cause(vault.get("a").await);
+    let vault = with_clock(&options, Arc::new(clock.clone()));
+    let (cause, remedy) = failure(vault.get("a").await);
     assert!(
-        matches!(
-            cause,
-            VaultErrorKind::Unreachable(HttpErrorKind::Connect(_))
-        ),
+        matches!(cause, VaultError::Unreachable(HttpErrorKind::Connect(_))),
         "{cause}"
     );
-    assert_eq!(remedy(cause), Remedy::Retry);
+    assert_eq!(remedy, Remedy::Retry);
     assert_eq!(clock.slept().len(), 4, "the request was tried five times");
 }
 
@@ -170,7 +166,7 @@ async fn another_server_at_the_address_is_not_used_as_a_vault() {
     let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
     let cause = read(&VaultOptions::new(address, auth)).await;
     assert!(
-        matches!(&cause, VaultErrorKind::Refused { status: 404, message } if message.as_raw().contains("not a response of Vault")),
+        matches!(&cause, VaultError::Refused { status: 404, message } if message.as_raw().contains("not a response of Vault")),
         "{cause}"
     );
 }
@@ -181,27 +177,27 @@ async fn a_certificate_of_a_private_authority_is_trusted_only_with_its_bundle() 
         return;
     };
     let mut options = bao.options();
-    let cause = read(&options).await;
+    let untrusted = read(&options).await;
     assert!(
         matches!(
-            cause,
-            VaultErrorKind::Unreachable(HttpErrorKind::Certificate(_))
+            untrusted,
+            VaultError::Unreachable(HttpErrorKind::Certificate(_))
         ),
-        "{cause}"
+        "{untrusted}"
     );
 
     options.ca_bundle = Some(bao.ca_bundle());
-    let trusting = vault(&options);
-    trusting.put("a", None, &bytes("one")).await.unwrap();
+    let trusting = VaultStore::open(&options).unwrap();
+    trusting.put("a", None, &entry("one")).await.unwrap();
     drop(trusting.lock("a").await.unwrap());
 
     let other = Bao::with_tls().await.unwrap();
     options.ca_bundle = Some(other.ca_bundle());
-    let cause = read(&options).await;
+    let cause = cause(VaultStore::open(&options).unwrap().get("a").await);
     assert!(
         matches!(
             cause,
-            VaultErrorKind::Unreachable(HttpErrorKind::Certificate(_))
+            VaultError::Unreachable(HttpErrorKind::Certificate(_))
         ),
         "{cause}"
     );
@@ -212,25 +208,25 @@ async fn an_invalid_bundle_is_refused_at_once() {
     let home = tempfile::tempdir().unwrap();
     let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
     let mut options = VaultOptions::new("https://vault.example".parse().unwrap(), auth);
-    let clock = Arc::new(ManualClock::new(start_time()));
     options.ca_bundle = Some(home.path().join("missing.pem"));
-    let error = Vault::open(&options, clock.clone()).unwrap_err();
+    let error = VaultStore::open(&options).unwrap_err();
     assert!(matches!(error, TokenStorageError::Io { .. }), "{error}");
     let file = tempfile::NamedTempFile::new().unwrap();
     options.ca_bundle = Some(file.path().to_owned());
-    let cause = cause(Vault::open(&options, clock));
+    let (cause, remedy) = failure(VaultStore::open(&options));
     assert!(cause.to_string().contains("no certificate"), "{cause}");
-    assert_eq!(remedy(cause), Remedy::Reconfigure);
+    assert_eq!(remedy, Remedy::Reconfigure);
 }
 
 #[test]
 fn a_vault_is_opened_by_its_name() {
-    TokenStore::open("vault:https://vault.example:8200/kv/team/mcp").unwrap();
-    let error = TokenStore::open("vault:http://vault.example:8200").unwrap_err();
+    mcp_oauth_vault::open("vault:https://vault.example:8200/kv/team/mcp").unwrap();
+    mcp_oauth_vault::open("https://vault.example:8200").unwrap();
+    let error = mcp_oauth_vault::open("vault:http://vault.example:8200").unwrap_err();
     assert!(error.to_string().contains("https"), "{error}");
-    let error = TokenStore::open("vault:").unwrap_err();
-    assert!(
-        matches!(error, TokenStorageError::Backend { name: "vault", .. }),
-        "{error}"
+    let error = mcp_oauth_vault::open("vault:").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the vault token store failed: relative URL without a base"
     );
 }

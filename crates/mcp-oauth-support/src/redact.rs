@@ -33,7 +33,7 @@ const PROBE: usize = 32;
 /// a server sends. Cloning is cheap.
 ///
 /// ```
-/// use mcp_client_oauth::redact::Redactor;
+/// use mcp_oauth_support::redact::Redactor;
 ///
 /// let redactor = Redactor::new(["refresh/1"]);
 /// assert_eq!(redactor.redact("no refresh/1 here"), "no [redacted] here");
@@ -149,7 +149,7 @@ impl fmt::Debug for Redactor {
 /// the end of a piece wait for the next one if a secret may begin with them; no others wait.
 ///
 /// ```
-/// use mcp_client_oauth::redact::Redactor;
+/// use mcp_oauth_support::redact::Redactor;
 ///
 /// let mut stream = Redactor::new(["refresh-1"]).stream();
 /// assert_eq!(stream.push("a refr".into()), "a ");

@@ -2,15 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio_util::task::TaskTracker;
 
-use super::kv::Kv;
-use crate::mutex::lock;
+use crate::kv::Kv;
 
-/// The state that the clones and the leases of a [`Vault`](super::Vault) share.
+/// The state that the clones and the leases of a [`VaultStore`](crate::VaultStore) share.
 pub(super) struct Shared {
     pub(super) kv: Kv,
     /// The queue of the tasks of this process, by the name of the record.
@@ -30,7 +29,7 @@ impl Shared {
 
     /// Returns the queue of the tasks that wait for `name`.
     pub(super) fn queue(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut queues = lock(&self.queues);
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         // Queues without tasks are removed.
         queues.retain(|_, queue| Arc::strong_count(queue) > 1);
         Arc::clone(queues.entry(name.to_owned()).or_default())

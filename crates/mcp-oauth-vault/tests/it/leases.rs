@@ -2,15 +2,9 @@
 
 use std::pin::pin;
 
-use mcp_client_oauth::{Session, TokenSource as _, TokenStore};
-use mcp_oauth_testbed::{Corruption, Endpoint, Fault};
-use tokio::task::JoinSet;
+use test_support::wait::bounded;
 
 use super::*;
-use crate::support::{Fixture, bounded};
-
-/// The lifetime of an access token of the testbed.
-const LIFE: Duration = Duration::from_secs(300);
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -19,8 +13,8 @@ fn seconds(seconds: u64) -> Duration {
 /// Two hosts, each with its own network, clock and client.
 struct Hosts {
     bao: Bao,
-    one: Vault,
-    two: Vault,
+    one: VaultStore,
+    two: VaultStore,
     net_of_one: Arc<Tampered>,
     net_of_two: Arc<Tampered>,
     clock_of_two: ManualClock,
@@ -150,8 +144,7 @@ async fn a_cancelled_lock_leaves_no_lease() {
         "the server has not granted it yet"
     );
     hosts.net_of_one.release_responses();
-    let clock = Arc::new(SystemClock::default());
-    let three = Vault::open(&hosts.bao.options(), clock).unwrap();
+    let three = VaultStore::open(&hosts.bao.options()).unwrap();
     bounded(three.lock("a")).await.unwrap();
 }
 
@@ -177,58 +170,4 @@ async fn a_lease_is_released_when_it_is_dropped() {
     let path = "secret/metadata/mcp-oauth/leases?list=true";
     let (_, leases) = hosts.bao.get(path).await;
     assert_eq!(leases["data"]["keys"].as_array().unwrap().len(), 1);
-}
-
-/// Waits until both hosts have read the lease, while the first one waits for its new token.
-async fn until_both_have_read_the_lease(nets: &[Arc<Tampered>; 2]) {
-    let reads = || nets.iter().map(|net| net.count("/leases/")).sum::<usize>();
-    // The holder reads it and writes it twice; the other host reads it repeatedly.
-    let before = reads();
-    while reads() < before + 6 {
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_hosts_with_sixty_four_tasks_refresh_once() {
-    let Some(bao) = Bao::start().await else {
-        return;
-    };
-    let nets: [Arc<Tampered>; 2] = Default::default();
-    let store = |net: &Arc<Tampered>| {
-        let http = Arc::clone(net) as Arc<dyn HttpClient>;
-        let clock = Arc::new(SystemClock::default());
-        TokenStore::new(Arc::new(
-            Vault::with_http_client(&bao.options(), http, clock).unwrap(),
-        ))
-    };
-    let mut fixture = Fixture::start().await;
-    fixture.store = store(&Arc::default());
-    fixture.login().await.unwrap();
-    let open = |net| Session::open(fixture.platform.clone(), store(net), fixture.key());
-    let hosts = [open(&nets[0]).await, open(&nets[1]).await];
-    let hosts = hosts.map(|session| session.unwrap().unwrap());
-    for round in 1..=3 {
-        fixture.advance(LIFE);
-        fixture
-            .testbed
-            .set_fault(Fault::Corrupt(Endpoint::Token, Corruption::Held));
-        let tasks: JoinSet<_> = (0..64)
-            .map(|task| {
-                let session = hosts[task % 2].clone();
-                async move { session.token().await }
-            })
-            .collect();
-        bounded(until_both_have_read_the_lease(&nets)).await;
-        fixture.testbed.release();
-        let tokens = bounded(tasks.join_all()).await;
-        let first = tokens[0].as_ref().unwrap();
-        assert!(tokens.iter().all(|token| token.as_ref().unwrap() == first));
-        assert_eq!(
-            fixture.refreshes(),
-            round,
-            "each host would have spent the token of the other"
-        );
-        assert!(fixture.testbed.families()[0].alive);
-    }
 }

@@ -1,27 +1,33 @@
-//! Records in a real Vault-compatible server.
+//! Records in a real Vault-compatible server: one file for each topic.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic, with the location of the failure"
+)]
 
 use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, header};
 use mcp_client_oauth::{
     Error, Remedy, Secret,
-    error::{HttpErrorKind, TokenStorageError, VaultErrorKind},
-    platform::{HttpClient, HttpError, Request, ReqwestClient, Response, SystemClock},
-    store::{Backend as _, Revision, Vault, VaultAuth, VaultOptions, contract},
+    error::{HttpErrorKind, TokenStorageError},
+    platform::{Clock, HttpClient, HttpError, Request, ReqwestClient, Response},
+    store::{Backend as _, Entry, NameQuery, Revision, contract},
     testing::ManualClock,
 };
+use mcp_oauth_vault::{VaultAuth, VaultError, VaultOptions, VaultStore};
 use serde_json::json;
 use test_support::bao::Bao;
 use tokio::sync::Notify;
 
-use crate::support::{lock, start_time};
 mod leases;
 mod records;
 mod refusals;
@@ -48,31 +54,50 @@ impl Options for Bao {
 }
 
 /// Opens a client with a clock that advances by itself, so that pauses take no time.
-fn vault(options: &VaultOptions) -> Vault {
-    Vault::open(options, Arc::new(ManualClock::auto_advancing(start_time()))).unwrap()
+fn vault(options: &VaultOptions) -> VaultStore {
+    let clock = Arc::new(ManualClock::auto_advancing(start_time()));
+    with_clock(options, clock)
 }
 
-fn bytes(text: &str) -> Secret<Vec<u8>> {
-    Secret::new(text.as_bytes().to_vec())
+/// Opens a client with the default network.
+fn with_clock(options: &VaultOptions, clock: Arc<dyn Clock>) -> VaultStore {
+    let http = Arc::new(ReqwestClient::default());
+    VaultStore::with_http_client(options, http, clock).unwrap()
 }
 
-async fn content(vault: &Vault, name: &str) -> Option<(Revision, String)> {
+fn start_time() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+fn entry(text: &str) -> Entry {
+    Entry::new(Secret::new(text.as_bytes().to_vec()))
+}
+
+/// Returns all names, sorted.
+async fn names(vault: &VaultStore) -> Result<Vec<String>, TokenStorageError> {
+    let mut page = vault.names(&NameQuery::new(u32::MAX)).await?;
+    page.names.sort_unstable();
+    Ok(page.names)
+}
+
+async fn content(vault: &VaultStore, name: &str) -> Option<(Revision, String)> {
     let stored = vault.get(name).await.unwrap()?;
-    let text = String::from_utf8(stored.bytes.expose().clone()).unwrap();
+    let text = String::from_utf8(stored.entry.bytes.expose().clone()).unwrap();
     Some((stored.revision, text))
 }
 
 /// Returns the Vault error.
-fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> VaultErrorKind {
-    match result.unwrap_err() {
-        TokenStorageError::Vault { cause, .. } => cause,
-        other => panic!("{other}"),
-    }
+fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> VaultError {
+    failure(result).0
 }
 
-fn remedy(cause: VaultErrorKind) -> Remedy {
-    let address = "https://vault.example".parse().unwrap();
-    Error::from(TokenStorageError::Vault { address, cause }).remedy()
+/// Returns the Vault error, and its remedy.
+fn failure<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> (VaultError, Remedy) {
+    let error = result.unwrap_err();
+    let Some(cause) = VaultError::of(&error).cloned() else {
+        panic!("{error}");
+    };
+    (cause, Error::from(error).remedy())
 }
 
 fn is_conflict<T>(result: &Result<T, TokenStorageError>) -> bool {
@@ -118,7 +143,7 @@ impl Tampered {
 
     /// Returns the method and path of each request.
     fn requests(&self) -> Vec<(Method, String)> {
-        lock(&self.requests).clone()
+        self.requests.lock().unwrap().clone()
     }
 
     fn count(&self, part: &str) -> usize {
@@ -130,9 +155,9 @@ impl Tampered {
     }
 
     /// Opens a client in that network.
-    fn vault(self: &Arc<Self>, options: &VaultOptions, clock: &ManualClock) -> Vault {
+    fn vault(self: &Arc<Self>, options: &VaultOptions, clock: &ManualClock) -> VaultStore {
         let http = Arc::clone(self) as Arc<dyn HttpClient>;
-        Vault::with_http_client(options, http, Arc::new(clock.clone())).unwrap()
+        VaultStore::with_http_client(options, http, Arc::new(clock.clone())).unwrap()
     }
 }
 
@@ -140,7 +165,10 @@ impl Tampered {
 impl HttpClient for Tampered {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let (method, url) = (request.method.clone(), request.url.clone());
-        lock(&self.requests).push((method.clone(), url.path().to_owned()));
+        self.requests
+            .lock()
+            .unwrap()
+            .push((method.clone(), url.path().to_owned()));
         let mut response = self.http.send(request).await?;
         let is_write = method == Method::POST && url.path().contains("/data/");
         if is_write && self.losing.load(Ordering::SeqCst) > 0 {
@@ -166,7 +194,7 @@ async fn a_vault_keeps_the_contract() {
     let Some(bao) = Bao::start().await else {
         return;
     };
-    let vault = Vault::open(&bao.options(), Arc::new(SystemClock::default())).unwrap();
+    let vault = VaultStore::open(&bao.options()).unwrap();
     contract::check(Arc::new(vault)).await;
 }
 
@@ -178,7 +206,7 @@ async fn a_vault_keeps_the_contract_on_one_thread_and_with_the_documented_policy
     bao.policy("mcp").await;
     let token = bao.token("mcp", "1h").await;
     let auth = VaultAuth::Token(Secret::new(token));
-    let vault = Vault::open(&bao.options_as(auth), Arc::new(SystemClock::default())).unwrap();
+    let vault = VaultStore::open(&bao.options_as(auth)).unwrap();
     contract::check(Arc::new(vault)).await;
 }
 
@@ -193,8 +221,8 @@ async fn namespaces_do_not_see_each_other() {
     let outside = vault(&options);
     options.namespace = Some("team".to_owned());
     let inside = vault(&options);
-    inside.put("a", None, &bytes("inside")).await.unwrap();
+    inside.put("a", None, &entry("inside")).await.unwrap();
     assert_eq!(content(&outside, "a").await, None);
-    assert_eq!(inside.names().await.unwrap(), ["a"]);
-    assert_eq!(outside.names().await.unwrap(), [""; 0]);
+    assert_eq!(names(&inside).await.unwrap(), ["a"]);
+    assert_eq!(names(&outside).await.unwrap(), [""; 0]);
 }

@@ -7,18 +7,18 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use mcp_client_oauth::{
+    Secret,
+    error::{HttpErrorKind, TokenStorageError, UntrustedText},
+    platform::{AddressSpace, Clock, HttpClient, METADATA_DEADLINE, Request, Response},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::options::VaultOptions;
 use crate::{
-    error::{HttpErrorKind, TokenStorageError, VaultErrorKind},
-    platform::{
-        AddressSpace, Clock, HttpClient, METADATA_DEADLINE, Request, Response, without_query,
-    },
-    proto::untrusted_text::UntrustedText,
-    secret::Secret,
+    error::VaultError,
+    options::{VaultOptions, without_query},
 };
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
@@ -141,7 +141,7 @@ impl Server {
         };
         if let Some(namespace) = &options.namespace {
             let value = HeaderValue::from_str(namespace)
-                .map_err(|_| server.fault(VaultErrorKind::Path(namespace.clone())))?;
+                .map_err(|_| server.fault(VaultError::Path(namespace.clone())))?;
             server.namespace = Some(value);
         }
         Ok(server)
@@ -151,29 +151,26 @@ impl Server {
         &self.address
     }
 
-    pub(super) fn fault(&self, cause: VaultErrorKind) -> TokenStorageError {
-        TokenStorageError::Vault {
-            address: self.address.clone(),
-            cause,
-        }
+    pub(super) fn fault(&self, cause: VaultError) -> TokenStorageError {
+        cause.at(&self.address)
     }
 
     /// Returns the error for an unexpected refusal.
     pub(super) fn refused(&self, response: &VaultResponse) -> TokenStorageError {
-        self.fault(VaultErrorKind::Refused {
+        self.fault(VaultError::Refused {
             status: response.status.as_u16(),
             message: response.message(),
         })
     }
 
     pub(super) fn denied(&self, path: &str) -> TokenStorageError {
-        self.fault(VaultErrorKind::Denied {
+        self.fault(VaultError::Denied {
             path: path.to_owned(),
         })
     }
 
     pub(super) fn malformed(&self, why: &'static str) -> TokenStorageError {
-        self.fault(VaultErrorKind::Malformed(why))
+        self.fault(VaultError::Malformed(why))
     }
 
     /// Sends `call`, and retries while the server is unavailable: every call here may be repeated, because
@@ -199,7 +196,7 @@ impl Server {
             };
             let never_sent = matches!(
                 failure,
-                VaultErrorKind::Unreachable(HttpErrorKind::Connect(_)) | VaultErrorKind::Sealed
+                VaultError::Unreachable(HttpErrorKind::Connect(_)) | VaultError::Sealed
             );
             let pause = pauses.next().filter(|_| is_temporary(&failure));
             let Some(pause) = pause.filter(|_| never_sent || !call.once) else {
@@ -227,9 +224,8 @@ impl Server {
             headers.insert(NAMESPACE, namespace.clone());
         }
         if let Some(token) = token {
-            let mut value = HeaderValue::from_str(token.expose()).map_err(|_| {
-                self.fault(VaultErrorKind::Token("has characters that none can have"))
-            })?;
+            let mut value = HeaderValue::from_str(token.expose())
+                .map_err(|_| self.fault(VaultError::Token("has characters that none can have")))?;
             value.set_sensitive(true);
             headers.insert(TOKEN, value);
         }
@@ -249,12 +245,12 @@ impl Server {
         url
     }
 
-    async fn try_once(&self, request: Request) -> Result<VaultResponse, VaultErrorKind> {
+    async fn try_once(&self, request: Request) -> Result<VaultResponse, VaultError> {
         let response = self
             .http
             .send(request)
             .await
-            .map_err(|error| VaultErrorKind::Unreachable(error.cause))?;
+            .map_err(|error| VaultError::Unreachable(error.cause))?;
         classify(response)
     }
 }
@@ -262,16 +258,16 @@ impl Server {
 /// Returns a response that is about the request itself, or the error of one that is about the server as a
 /// whole.
 /// <https://developer.hashicorp.com/vault/api-docs#http-status-codes>
-fn classify(response: Response) -> Result<VaultResponse, VaultErrorKind> {
+fn classify(response: Response) -> Result<VaultResponse, VaultError> {
     let status = response.status;
     match status.as_u16() {
-        501 => Err(VaultErrorKind::Uninitialized),
-        503 if message(&response.body).as_raw().contains("sealed") => Err(VaultErrorKind::Sealed),
+        501 => Err(VaultError::Uninitialized),
+        503 if message(&response.body).as_raw().contains("sealed") => Err(VaultError::Sealed),
         412 | 429 | 472 | 473 | 500.. => Err(unavailable(&response)),
         400 if message(&response.body).as_raw().contains(UPGRADING) => Err(unavailable(&response)),
         300..=399 => {
             let target = response.header(header::LOCATION).unwrap_or_default();
-            Err(VaultErrorKind::Redirect(UntrustedText::new(target)))
+            Err(VaultError::Redirect(UntrustedText::new(target)))
         }
         _ => Ok(VaultResponse {
             status,
@@ -284,19 +280,19 @@ fn classify(response: Response) -> Result<VaultResponse, VaultErrorKind> {
     }
 }
 
-fn unavailable(response: &Response) -> VaultErrorKind {
-    VaultErrorKind::Unavailable {
+fn unavailable(response: &Response) -> VaultError {
+    VaultError::Unavailable {
         status: response.status.as_u16(),
         message: message(&response.body),
     }
 }
 
-fn is_temporary(failure: &VaultErrorKind) -> bool {
+fn is_temporary(failure: &VaultError) -> bool {
     matches!(
         failure,
-        VaultErrorKind::Sealed
-            | VaultErrorKind::Unavailable { .. }
-            | VaultErrorKind::Unreachable(
+        VaultError::Sealed
+            | VaultError::Unavailable { .. }
+            | VaultError::Unreachable(
                 HttpErrorKind::Connect(_)
                     | HttpErrorKind::Interrupted(_)
                     | HttpErrorKind::TimedOut(_)
@@ -322,7 +318,7 @@ mod tests {
 
     use super::*;
 
-    fn cause(status: u16, body: &'static str) -> VaultErrorKind {
+    fn cause(status: u16, body: &'static str) -> VaultError {
         let status = StatusCode::from_u16(status).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(
@@ -334,23 +330,23 @@ mod tests {
 
     #[test]
     fn statuses_about_the_server_and_about_the_secret_are_distinguished() {
-        assert!(matches!(cause(501, "{}"), VaultErrorKind::Uninitialized));
+        assert!(matches!(cause(501, "{}"), VaultError::Uninitialized));
         assert!(matches!(
             cause(503, r#"{"errors":["Vault is sealed"]}"#),
-            VaultErrorKind::Sealed
+            VaultError::Sealed
         ));
         for status in [412, 429, 472, 473, 500, 502, 503, 599] {
             assert!(
-                matches!(cause(status, ""), VaultErrorKind::Unavailable { status: s, .. } if s == status)
+                matches!(cause(status, ""), VaultError::Unavailable { status: s, .. } if s == status)
             );
         }
         assert!(
-            matches!(cause(307, ""), VaultErrorKind::Redirect(to) if to.as_raw().contains("b.example"))
+            matches!(cause(307, ""), VaultError::Redirect(to) if to.as_raw().contains("b.example"))
         );
         let upgrading = r#"{"errors":["Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly."]}"#;
         assert!(matches!(
             cause(400, upgrading),
-            VaultErrorKind::Unavailable { status: 400, .. }
+            VaultError::Unavailable { status: 400, .. }
         ));
         for status in [200, 204, 400, 403, 404] {
             let status = StatusCode::from_u16(status).unwrap();
@@ -360,7 +356,7 @@ mod tests {
 
     #[test]
     fn the_message_of_a_server_is_escaped() {
-        let VaultErrorKind::Unavailable { message, .. } =
+        let VaultError::Unavailable { message, .. } =
             cause(500, r#"{"errors":["a\u001b[2J","b"]}"#)
         else {
             panic!("500 means something else");

@@ -1,21 +1,24 @@
 //! A KV version 2 engine: documents with versions, written by check-and-set.
 //! <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2>
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::StatusCode;
+use mcp_client_oauth::{
+    error::{TokenStorageError, UntrustedText},
+    platform::{Clock, HttpClient},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::OnceCell;
 
-use super::{
+use crate::{
     auth::Credential,
+    error::VaultError,
     http::{Call, Server, VaultResponse},
     options::VaultOptions,
-};
-use crate::{
-    error::{TokenStorageError, VaultErrorKind},
-    platform::{Clock, HttpClient},
-    proto::untrusted_text::UntrustedText,
 };
 
 /// Part of the message of HTTP 400 when the version is not the expected one.
@@ -46,6 +49,13 @@ pub(super) struct Found<T> {
     pub(super) read: Option<SystemTime>,
     /// The document.
     pub(super) content: Content<T>,
+}
+
+impl<T> Found<T> {
+    /// Returns the time when this was read, by the server's clock; by `clock` if the server has not said it.
+    pub(super) fn read_at(&self, clock: &dyn Clock) -> SystemTime {
+        self.read.unwrap_or_else(|| clock.now())
+    }
 }
 
 #[derive(Debug)]
@@ -182,15 +192,25 @@ impl Kv {
         Ok(Some(found.version).filter(|version| is_own && *version == over + 1))
     }
 
-    /// Configures the engine to delete each version when the next one is written. It keeps ten otherwise,
-    /// with tokens that were used up or revoked.
-    pub(super) async fn keep_newest_only(&self, path: &str) -> Result<(), TokenStorageError> {
+    /// Configures the engine to delete each version when the next one is written, and after `lifetime`. It
+    /// keeps ten otherwise, with tokens that were used up or revoked.
+    pub(super) async fn keep_newest_only(
+        &self,
+        path: &str,
+        lifetime: Option<Duration>,
+    ) -> Result<(), TokenStorageError> {
         #[derive(Serialize)]
         struct Settings {
             max_versions: u64,
+            delete_version_after: String,
         }
         self.check().await?;
-        let settings = Settings { max_versions: 1 };
+        // Zero seconds mean that the engine deletes nothing.
+        let seconds = lifetime.map_or(0, |lifetime| lifetime.as_secs() + 1);
+        let settings = Settings {
+            max_versions: 1,
+            delete_version_after: format!("{seconds}s"),
+        };
         let call = Call::post(self.path("metadata", path), &settings, ENVELOPE);
         let response = self.call(&call).await?;
         if response.status.is_success() {
@@ -302,11 +322,11 @@ impl Kv {
 
     fn no_mount(&self) -> TokenStorageError {
         let mount = format!("{}/", self.mount);
-        self.server.fault(VaultErrorKind::NoMount(mount))
+        self.server.fault(VaultError::NoMount(mount))
     }
 
     fn not_kv2(&self, found: &str) -> TokenStorageError {
-        self.server.fault(VaultErrorKind::NotKv2 {
+        self.server.fault(VaultError::NotKv2 {
             mount: format!("{}/", self.mount),
             found: UntrustedText::new(found),
         })

@@ -19,7 +19,7 @@ use std::{
 use tempfile::TempPath;
 
 /// The end of the name of each temporary file.
-pub(super) const TEMPORARY_END: &str = ".tmp";
+pub const TEMPORARY_END: &str = ".tmp";
 
 /// The errors of Windows that go away when another process closes the file: `ERROR_ACCESS_DENIED`,
 /// which Windows also returns where access is denied permanently, `ERROR_SHARING_VIOLATION` and
@@ -37,7 +37,7 @@ const PAUSES: usize = 10;
 ///
 /// ```
 /// # let home = tempfile::tempdir()?;
-/// use mcp_client_oauth::store::atomic_file::WriteOptions;
+/// use mcp_oauth_support::atomic_file::WriteOptions;
 ///
 /// let file = home.path().join("settings.json");
 /// WriteOptions::default().write(&file, b"{}")?;
@@ -197,7 +197,7 @@ fn retry<T>(
 /// # Errors
 /// Any error of the system.
 #[cfg(unix)]
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
     match File::open(or_current(directory)).and_then(|file| file.sync_all()) {
         // Some network file systems sync files only.
         Err(error)
@@ -213,7 +213,7 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn sync_directory(_directory: &Path) -> io::Result<()> {
+pub fn sync_directory(_directory: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -26,8 +26,8 @@ use mcp_client_oauth::{
     testing::{RecordedInteraction, ScriptedHttp},
 };
 
-/// Returns a session with a token that is valid for an hour, and the client that opened it.
-fn session() -> (Session, Client) {
+/// Returns a session with a token that is valid for an hour.
+fn session() -> Session {
     let (http, interaction) = (ScriptedHttp::default(), RecordedInteraction::default());
     let platform = Platform::new(
         Arc::new(http),
@@ -55,31 +55,27 @@ fn session() -> (Session, Client) {
         tokens,
     );
     let (key, store) = (LoginKey::new(server), TokenStore::memory());
-    let client = Client::new(platform, store.clone());
+    let client = Client::with_platform(platform, store.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     runtime.block_on(async {
         let mut lock = store.lock(&key).await.unwrap();
         store.save(&mut lock, &record).await.unwrap();
-        (client.session_or_error(&key).await.unwrap(), client)
+        client.session(&key).await.unwrap()
     })
 }
 
 fn header(c: &mut Criterion) {
-    let (session, client) = session();
-    let key = session.key().clone();
+    let session = session();
     let mut group = c.benchmark_group("header");
     group.bench_function("clock only", |b| {
         b.iter(|| black_box(SystemTime::now()));
     });
-    group.bench_function("session", |b| b.iter(|| black_box(session.ready_header())));
+    group.bench_function("session", |b| b.iter(|| black_box(session.cached_header())));
     group.bench_function("token source", |b| {
         let source: &dyn TokenSource = &session;
         b.iter(|| black_box(source.cached_token()));
-    });
-    group.bench_function("client", |b| {
-        b.iter(|| black_box(client.ready_header(&key)));
     });
     group.bench_function("session, 64 threads", |b| {
         b.iter_custom(|times| measure_threads(&session, times, 64));
@@ -93,7 +89,7 @@ fn measure_threads(session: &Session, times: u64, threads: u64) -> Duration {
     let start = Instant::now();
     thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| (0..each).for_each(|_| drop(black_box(session.ready_header()))));
+            scope.spawn(|| (0..each).for_each(|_| drop(black_box(session.cached_header()))));
         }
     });
     let cores = thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);

@@ -15,11 +15,10 @@ use std::{error::Error as StdError, process::ExitCode, sync::Arc, time::Duration
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{
-    IdentityProvider, InteractiveSession, LoginOptions, NonInteractiveGrant, PreregisteredClient,
-    Secret, ServerUrl, TokenStore,
-    mcp::connect_with_lifecycle,
-    platform::{AddressSpace, AssertionSource, Interaction, Platform, Request},
-    proto::{challenge::Challenge, private_key::PrivateKey, server_metadata::Issuer},
+    AssertionSource, Client, Grant, IdentityProvider, Login, Secret, ServerUrl, TokenStore,
+    adapters::rmcp::connect_with,
+    flow::{Challenge, Issuer, PreregisteredClient, PrivateKey},
+    platform::{AddressSpace, Interaction, Platform, Request, ReqwestClient},
 };
 use rmcp::{
     ServiceError,
@@ -68,18 +67,16 @@ async fn visit(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
         Err(error) => error,
     };
     let challenge = challenge(&*refused).ok_or(refused)?;
-    let platform = Platform::system();
-    let browser = Arc::new(Browser(platform.clone()));
-    let mut options = settings.login()?;
-    options.discovery.challenge = Some(challenge);
-    let source = InteractiveSession::open(
-        platform.with_interaction(browser),
-        TokenStore::memory(),
-        server.clone(),
-        options,
-    )
-    .await?;
-    use_tools(connect_with_lifecycle(Arc::new(source), settings.lifecycle()).await?).await
+    let client = Client::builder()
+        .store(TokenStore::memory())
+        .interaction(Arc::new(Browser(Platform::system())))
+        .client_metadata_url(DOCUMENT.parse()?, None)
+        .build()
+        .await?;
+    let login = settings.apply(client.login(server).challenge(challenge))?;
+    let session = login.on_demand().await?;
+    let network = ReqwestClient::default();
+    use_tools(connect_with(session, &network, Some(settings.lifecycle())).await?).await
 }
 
 async fn use_openly(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
@@ -164,34 +161,33 @@ impl Settings {
         lifecycle(&self.revision)
     }
 
-    fn login(&self) -> Result<LoginOptions, Failure> {
-        let mut options = LoginOptions::default();
-        options.discovery.legacy = self.revision == "2025-03-26";
-        options.identity.document = Some(DOCUMENT.parse()?);
-        options.identity.preregistered = self.known("client_id").map(|id| {
-            let secret = self
-                .known("client_secret")
-                .map(|text| Secret::new(text.to_owned()));
-            let mut client = PreregisteredClient::new(id, secret);
-            client.issuer = self.known("issuer").map(Issuer::new);
-            client
-        });
-        if let Some(key) = self.known("private_key_pem") {
-            let key = PrivateKey::from_pem(key)?;
-            let client = options.identity.preregistered.take();
-            options.identity.preregistered = client.map(|client| client.with_private_key(key));
+    /// Returns the login with these settings.
+    fn apply(&self, mut login: Login) -> Result<Login, Failure> {
+        if self.revision == "2025-03-26" {
+            login = login.legacy();
         }
-        options.non_interactive = self.non_interactive()?;
-        Ok(options)
+        if let Some(id) = self.known("client_id") {
+            login = login.client_id(id);
+            if let Some(secret) = self.known("client_secret") {
+                login = login.client_secret(Secret::new(secret.to_owned()));
+            }
+            if let Some(key) = self.known("private_key_pem") {
+                login = login.private_key(PrivateKey::from_pem(key)?);
+            }
+            if let Some(issuer) = self.known("issuer") {
+                login = login.client_issuer(Issuer::new(issuer));
+            }
+        }
+        Ok(login.grant(self.grant()?))
     }
 
-    /// Returns the non-interactive grant that the settings have the credentials for, if any. A client ID
-    /// without an issuer is for client credentials.
-    fn non_interactive(&self) -> Result<Option<NonInteractiveGrant>, Failure> {
+    /// Returns the non-interactive grant that the settings have the credentials for, else the browser. A
+    /// client ID without an issuer is for client credentials.
+    fn grant(&self) -> Result<Grant, Failure> {
         let given = |text: &str| AssertionSource::Provided(Secret::new(text.to_owned()));
         if let Some(jwt) = self.known("valid_jwt") {
             let assertion = given(jwt);
-            return Ok(Some(NonInteractiveGrant::Workload { assertion }));
+            return Ok(Grant::WorkloadIdentity { assertion });
         }
         if let (Some(endpoint), Some(token)) =
             (self.known("idp_token_endpoint"), self.known("idp_id_token"))
@@ -200,11 +196,12 @@ impl Settings {
             let client =
                 PreregisteredClient::new(self.known("idp_client_id").unwrap_or_default(), None);
             let idp = IdentityProvider::new(issuer, endpoint, &client, given(token))?;
-            return Ok(Some(NonInteractiveGrant::Enterprise { idp: Box::new(idp) }));
+            return Ok(Grant::Enterprise { idp: Box::new(idp) });
         }
-        let is_client_credentials =
-            self.known("client_id").is_some() && self.known("issuer").is_none();
-        Ok(is_client_credentials.then_some(NonInteractiveGrant::ClientCredentials))
+        Ok(match (self.known("client_id"), self.known("issuer")) {
+            (Some(_), None) => Grant::ClientCredentials,
+            _ => Grant::Browser,
+        })
     }
 
     fn known(&self, name: &str) -> Option<&str> {

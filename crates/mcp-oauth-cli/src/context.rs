@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     error::Failure,
     hints::{Subject, similar},
-    login_flow::LoginOptions,
+    login_options::LoginOptions,
     non_interactive::{IdpCredentials, grant},
     servers::{Server, Servers},
     shell::quoted,
@@ -164,11 +164,8 @@ impl Context {
         let Some(server) = self.remembered(target) else {
             return Ok(session);
         };
-        match grant(
-            &server,
-            IdpCredentials::default(),
-            session.record().as_ref(),
-        )? {
+        let (no_credentials, record) = (IdpCredentials::default(), session.record());
+        match grant(&server, no_credentials, record.as_ref())? {
             Some(grant) => {
                 let login = LoginOptions::new(server, grant).login(&client);
                 Ok(login.stored().await?)

@@ -3,5 +3,5 @@
 mod options;
 mod resolve;
 
-pub(crate) use options::{LoginOptions, options};
+pub(crate) use options::options;
 pub(crate) use resolve::resolve;

@@ -13,6 +13,7 @@ mod error;
 mod hints;
 mod key_file;
 mod login_flow;
+mod login_options;
 mod logins;
 mod logs;
 mod mcp_connection;

@@ -12,7 +12,8 @@ use crate::{
     args::Login,
     context::{Context, record},
     error::{Exit, Failure},
-    login_flow::{LoginOptions, options, resolve},
+    login_flow::{options, resolve},
+    login_options::LoginOptions,
     servers::{GrantKind, Server},
     terminal::Terminal,
 };

@@ -16,7 +16,7 @@ use url::Url;
 use crate::{
     error::{Failure, RenderedError},
     hints::{Subject, forced_login},
-    login_flow::LoginOptions,
+    login_options::LoginOptions,
     terminal::Terminal,
     ui::Ui,
 };

@@ -79,7 +79,12 @@ fn blocks_of(path: &Path) -> Vec<Block> {
             assert!(before.starts_with("<!-- not run: "), "no reason at {place}");
             continue;
         }
-        assert_eq!(language, "", "an unknown kind of block in {}", path.display());
+        assert_eq!(
+            language,
+            "",
+            "an unknown kind of block in {}",
+            path.display()
+        );
         blocks.push(Block {
             name: format!("{stem}_{}", blocks.len() + 1),
             code: code.join("\n"),
@@ -117,9 +122,16 @@ fn source() -> String {
          pub(super) async fn run(name: &str, client: Client, session: Session, url: &str) -> \
          Result<(), BlockError> {\n    match name {\n",
     );
-    let blocks: Vec<Block> = documents().iter().flat_map(|path| blocks_of(path)).collect();
+    let blocks: Vec<Block> = documents()
+        .iter()
+        .flat_map(|path| blocks_of(path))
+        .collect();
     for Block { name, .. } in &blocks {
-        writeln!(text, "        {name:?} => {name}(client, session, url).await,").unwrap();
+        writeln!(
+            text,
+            "        {name:?} => {name}(client, session, url).await,"
+        )
+        .unwrap();
     }
     text.push_str("        other => Err(format!(\"no block {other}\").into()),\n    }\n}\n");
     for Block { name, code } in &blocks {
@@ -184,7 +196,8 @@ async fn every_block_runs() {
             .current_dir(home.path())
             .output()
             .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let text =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{name} failed:\n{text}");
     }
 }
@@ -203,7 +216,9 @@ async fn child_process_runs_a_block() {
 /// Does nothing unless a block opened a URL.
 #[tokio::test]
 async fn child_process_is_the_browser() {
-    let url = std::env::args().next_back().and_then(|url| Url::parse(&url).ok());
+    let url = std::env::args()
+        .next_back()
+        .and_then(|url| Url::parse(&url).ok());
     let Some(url) = url.filter(|_| variable(BLOCK).is_some()) else {
         return;
     };

@@ -248,7 +248,8 @@ async fn a_client_of_another_issuer_is_not_tried() {
     let mut options = IdentityOptions::default();
     options.preregistered = Some(client);
     let (platform, redirect_uri) = (&fixture.platform, redirect_uri());
-    let discovery = flow::discover(platform, &fixture.server, &DiscoveryOptions::default());
+    let defaults = DiscoveryOptions::default();
+    let discovery = flow::discover(platform, &fixture.server, &defaults);
     let discovery = discovery.await.unwrap();
     let identity = flow::identify(platform, &discovery, &options, None, Some(&redirect_uri));
     let error = Error::from(identity.await.unwrap_err());

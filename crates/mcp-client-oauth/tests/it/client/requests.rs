@@ -54,12 +54,7 @@ async fn a_path_outside_the_resource_gets_no_request() {
     let (fixture, client) = fixture_and_client().await;
     let session = login(&fixture, &client, None).await;
     let requests = fixture.testbed.requests().len();
-    for path in [
-        "/other",
-        "../other",
-        "//mcp.example/mcp",
-        "https://mcp.example/mcp",
-    ] {
+    for path in ["/other", "../other", "https://mcp.example/mcp"] {
         let error = bounded(session.get(path).send()).await.unwrap_err();
         assert!(
             matches!(
@@ -69,6 +64,9 @@ async fn a_path_outside_the_resource_gets_no_request() {
             "{path}: {error}"
         );
     }
+    // The scheme of the server, and so plain http to another host.
+    let error = bounded(session.get("//mcp.example/mcp").send()).await;
+    assert!(matches!(error, Err(Error::Http(_))), "{error:?}");
     for path in ["https://", "http://[::"] {
         let error = bounded(session.get(path).send()).await.unwrap_err();
         assert!(matches!(error, Error::ServerUrl(_)), "{path}: {error}");

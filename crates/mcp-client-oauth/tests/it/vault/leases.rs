@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use mcp_client_oauth::{Session, TokenSource as _, TokenStore};
+use mcp_client_oauth::{Client, TokenStore};
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault};
 use tokio::task::JoinSet;
 
@@ -205,9 +205,11 @@ async fn two_hosts_with_sixty_four_tasks_refresh_once() {
     let mut fixture = Fixture::start().await;
     fixture.store = store(&Arc::default());
     fixture.login().await.unwrap();
-    let open = |net| Session::open(fixture.platform.clone(), store(net), fixture.key());
+    let open = async |net| {
+        let client = Client::with_platform(fixture.platform.clone(), store(net));
+        client.session(fixture.key()).await.unwrap()
+    };
     let hosts = [open(&nets[0]).await, open(&nets[1]).await];
-    let hosts = hosts.map(|session| session.unwrap().unwrap());
     for round in 1..=3 {
         fixture.advance(LIFE);
         fixture

@@ -184,8 +184,8 @@ async fn a_bad_server_url_or_scope_is_an_error_of_the_login() {
         }
     }
     for scope in ["a\"b", "a\\b", "é"] {
-        let error = client.login(&fixture.server).scope(scope).await;
-        let error = error.unwrap_err();
+        let login = client.login(&fixture.server).scope(scope);
+        let error = bounded(login.into_future()).await.unwrap_err();
         assert!(matches!(error, Error::Scope(_)), "{scope}: {error}");
         assert_eq!(error.remedy(), Remedy::Reconfigure);
     }
@@ -198,9 +198,11 @@ async fn a_secret_without_a_client_id_is_refused() {
     let login = client.login(&fixture.server);
     let secret = login.client_secret(Secret::new("planted".to_owned()));
     for error in [
-        secret.clone().await.unwrap_err(),
+        bounded(secret.clone().into_future()).await.unwrap_err(),
         secret.clone().on_demand().await.unwrap_err(),
-        secret.client_id("").await.unwrap_err(),
+        bounded(secret.client_id("").into_future())
+            .await
+            .unwrap_err(),
     ] {
         assert!(
             matches!(

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| mcp_client_oauth_fuzz::challenge(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| mcp_client_oauth::fuzz_targets::challenge(input));

@@ -55,6 +55,8 @@ mod discovery;
 mod dpop;
 pub mod error;
 pub mod flow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz_targets;
 mod grant;
 mod login;
 mod logout;

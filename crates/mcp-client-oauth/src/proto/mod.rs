@@ -19,6 +19,8 @@ pub(crate) mod id_token;
 pub(crate) mod oauth_error;
 pub(crate) mod pkce;
 pub(crate) mod private_key;
+#[cfg(test)]
+mod properties;
 pub(crate) mod registration;
 pub(crate) mod resource_metadata;
 pub(crate) mod revocation;

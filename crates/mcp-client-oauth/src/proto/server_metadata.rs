@@ -397,6 +397,19 @@ mod tests {
         )
     }
 
+    /// RFC 8414 §2.
+    #[test]
+    fn revocation_uses_its_own_method_list_or_that_of_the_token_endpoint() {
+        let mut document = document("https://as.example");
+        document["token_endpoint_auth_methods_supported"] = serde_json::json!(["none"]);
+        let parsed = parse(&document).unwrap();
+        assert_eq!(parsed.revocation_auth_methods().unwrap(), ["none"]);
+        let own = ["client_secret_basic"];
+        document["revocation_endpoint_auth_methods_supported"] = serde_json::json!(own);
+        let parsed = parse(&document).unwrap();
+        assert_eq!(parsed.revocation_auth_methods().unwrap(), own);
+    }
+
     #[test]
     fn another_spelling_of_the_issuer_is_refused() {
         assert!(parse(&document("https://as.example")).is_ok());

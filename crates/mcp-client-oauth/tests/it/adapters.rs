@@ -1,9 +1,7 @@
 //! Tokens in other HTTP stacks: where they are sent, and what happens when they are rejected.
 
-use std::sync::Arc;
-
 use mcp_client_oauth::{
-    LoginOptions, Session, TokenSource,
+    Session,
     platform::{Clock as _, SystemClock},
 };
 use mcp_oauth_testbed::{DpopPolicy, Fault, Peer, Testbed};
@@ -18,14 +16,14 @@ mod websocket;
 
 const NOTES: &str = "/mcp/notes";
 
-async fn logged_in() -> (Fixture, Arc<Session>) {
+async fn logged_in() -> (Fixture, Session) {
     let fixture = Fixture::start().await;
     let session = fixture.login().await.unwrap();
-    (fixture, Arc::new(session))
+    (fixture, session)
 }
 
 /// Logs in with DPoP-bound tokens at servers that require nonces.
-async fn logged_in_with_dpop() -> (Fixture, Arc<Session>) {
+async fn logged_in_with_dpop() -> (Fixture, Session) {
     let builder = Testbed::builder()
         .dpop(DpopPolicy::Required)
         .dpop_nonces_at(Peer::Mcp);
@@ -33,7 +31,7 @@ async fn logged_in_with_dpop() -> (Fixture, Arc<Session>) {
     // A proof contains the time at which it was made (RFC 9449 §4.2).
     fixture.clock.set(SystemClock::default().now());
     let session = fixture.login().await.unwrap();
-    (fixture, Arc::new(session))
+    (fixture, session)
 }
 
 fn url(fixture: &Fixture, path: &str) -> String {
@@ -46,15 +44,9 @@ fn count_requests(fixture: &Fixture, method: &str, path: &str) -> usize {
 }
 
 /// Logs in with a token source that can start another login.
-async fn interactive(fixture: &Fixture) -> Arc<dyn TokenSource> {
-    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-    let opened = mcp_client_oauth::InteractiveSession::open(
-        platform,
-        store,
-        fixture.server.clone(),
-        LoginOptions::default(),
-    );
-    Arc::new(opened.await.unwrap())
+async fn interactive(fixture: &Fixture) -> Session {
+    let login = fixture.client().login(&fixture.server);
+    login.on_demand().await.unwrap()
 }
 
 /// Returns a URL of another server.

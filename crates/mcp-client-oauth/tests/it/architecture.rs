@@ -25,9 +25,10 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("error", &["server_url", "platform", "proto"]),
     ("dpop", &["mutex", "platform", "proto"]),
     ("token_request", &["platform", "proto", "dpop"]),
+    ("token_source", &["server_url", "proto", "error", "dpop"]),
     (
         "discovery",
-        &["server_url", "platform", "proto", "error", "quirks"],
+        &["server_url", "platform", "proto", "quirks", "error"],
     ),
     (
         "client_registration",
@@ -61,22 +62,31 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "session",
+        "stored_session",
         &[
             "server_url",
             "platform",
             "proto",
             "error",
-            "discovery",
-            "grant",
             "dpop",
             "token_request",
+            "token_source",
+            "discovery",
+            "grant",
             "store",
         ],
     ),
     (
-        "authorized",
-        &["mutex", "platform", "proto", "error", "dpop", "session"],
+        "authorized_client",
+        &[
+            "mutex",
+            "server_url",
+            "platform",
+            "proto",
+            "error",
+            "dpop",
+            "token_source",
+        ],
     ),
     (
         "login",
@@ -90,7 +100,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "client_registration",
             "grant",
             "store",
-            "session",
+            "stored_session",
         ],
     ),
     (
@@ -107,43 +117,18 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "interactive",
+        "flow",
         &[
-            "server_url",
             "platform",
             "proto",
+            "quirks",
             "error",
             "dpop",
-            "store",
-            "session",
-            "login",
-        ],
-    ),
-    (
-        "client",
-        &[
-            "server_url",
-            "platform",
-            "proto",
-            "error",
+            "discovery",
+            "client_registration",
             "grant",
-            "store",
-            "session",
-            "authorized",
-            "login",
+            "stored_session",
             "logout",
-        ],
-    ),
-    (
-        "mcp",
-        &[
-            "platform",
-            "proto",
-            "error",
-            "store",
-            "session",
-            "authorized",
-            "client",
         ],
     ),
     (
@@ -154,9 +139,30 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "platform",
             "proto",
             "error",
+            "token_source",
             "store",
-            "session",
-            "authorized",
+            "authorized_client",
+        ],
+    ),
+    (
+        "client",
+        &[
+            "secret",
+            "server_url",
+            "platform",
+            "proto",
+            "quirks",
+            "error",
+            "dpop",
+            "token_source",
+            "client_registration",
+            "grant",
+            "store",
+            "stored_session",
+            "authorized_client",
+            "login",
+            "logout",
+            "adapters",
         ],
     ),
     ("testing", &["mutex", "platform"]),
@@ -290,8 +296,8 @@ fn every_allowed_dependency_is_used() {
 }
 
 #[test]
-fn session_uses_no_interactive_grant() {
-    for source in sources().iter().filter(|s| s.module == "session") {
+fn stored_session_uses_no_interactive_grant() {
+    for source in sources().iter().filter(|s| s.module == "stored_session") {
         for interactive in ["GrantFlow", "GrantRequest", "CallbackReceiver", "exchange("] {
             let path = source.path.display();
             assert!(

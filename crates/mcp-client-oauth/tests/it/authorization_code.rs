@@ -1,9 +1,8 @@
 //! Steps 3 and 4 against the testbed: the authorization request in the browser, and the callback.
 
 use mcp_client_oauth::{
-    Error, LoginOptions, Remedy,
+    Error, Remedy,
     error::{AuthorizationError, CallbackError},
-    grant::RedirectTarget,
 };
 use mcp_oauth_testbed::{
     Fault, Testbed,
@@ -17,12 +16,6 @@ use crate::support::{
 
 mod ending;
 mod interference;
-
-fn redirect(redirect: RedirectTarget) -> LoginOptions {
-    let mut options = LoginOptions::default();
-    options.redirect = redirect;
-    options
-}
 
 /// Returns the port of the redirect URI.
 fn port_of(url: &Url) -> u16 {
@@ -44,7 +37,7 @@ async fn a_login_stores_its_tokens() {
     let fixture = Fixture::start().await;
     let session = fixture.login().await.unwrap();
     let record = fixture.record().await.unwrap();
-    assert_eq!(record, session.record());
+    assert_eq!(Some(&record), session.record().as_ref());
     assert!(record.tokens.refresh_token.is_some());
     assert_eq!(record.tokens.issued_at, crate::support::start_time());
     assert_eq!(record.requested.unwrap().to_string(), "notes:read");
@@ -151,37 +144,38 @@ async fn a_published_resource_is_sent_byte_for_byte() {
 #[tokio::test]
 async fn the_scope_comes_from_the_challenge_then_the_resource_metadata_then_none() {
     let listed = || Testbed::builder().scopes_supported(Some(vec!["notes:read", "notes:write"]));
-    let mut with_scope = LoginOptions::default();
-    with_scope.scope = Some("notes:write".parse().unwrap());
-    let default = LoginOptions::default();
-    for (builder, options, expected) in [
+    for (builder, scope, expected) in [
         (
             listed().challenge_scope(Some("mcp:basic")),
-            &default,
+            None,
             Some("mcp:basic"),
         ),
-        (listed(), &default, Some("notes:read notes:write")),
-        (Testbed::builder().scopes_supported(None), &default, None),
+        (listed(), None, Some("notes:read notes:write")),
+        (Testbed::builder().scopes_supported(None), None, None),
         (
             Testbed::builder()
                 .scopes_supported(None)
                 .offline_access(true),
-            &default,
+            None,
             None,
         ),
         (
             listed().offline_access(true),
-            &default,
+            None,
             Some("notes:read notes:write offline_access"),
         ),
         (
             listed().offline_access(true),
-            &with_scope,
+            Some("notes:write"),
             Some("notes:write"),
         ),
     ] {
         let fixture = Fixture::with(builder).await;
-        fixture.login_with(options).await.unwrap();
+        let login = fixture.login_with(|login| match scope {
+            Some(scope) => login.scope(scope),
+            None => login,
+        });
+        login.await.unwrap();
         let requested = parameters(&fixture.user.opened_urls()[0], "scope");
         assert_eq!(requested, expected.map(str::to_owned).as_slice());
     }
@@ -196,8 +190,8 @@ async fn the_listener_uses_a_configured_loopback_redirect_uri() {
         format!("http://localhost:{port}/cb"),
     ] {
         let fixture = Fixture::start().await;
-        let options = redirect(RedirectTarget::Uri(uri.parse().unwrap()));
-        fixture.login_with(&options).await.unwrap();
+        let login = fixture.login_with(|login| login.redirect_uri(uri.parse().unwrap()));
+        login.await.unwrap();
         assert_eq!(
             parameter(&fixture.user.opened_urls()[0], "redirect_uri"),
             uri
@@ -212,7 +206,7 @@ async fn a_busy_port_fails_the_login_before_the_browser_opens() {
     let port = squatter.local_addr().unwrap().port();
     let fixture = Fixture::start().await;
     let error = fixture
-        .login_with(&redirect(RedirectTarget::Port(port)))
+        .login_with(|login| login.redirect_port(port))
         .await
         .unwrap_err();
     assert!(
@@ -228,7 +222,7 @@ async fn a_custom_scheme_callback_comes_through_the_application() {
     let fixture = Fixture::start().await.with_user(TestUser::idle());
     let uri = "com.example.app:/callback";
     let waiting = fixture
-        .start_login(redirect(RedirectTarget::Uri(uri.parse().unwrap())))
+        .start_login(|login| login.redirect_uri(uri.parse().unwrap()))
         .await;
     assert_eq!(waiting.callback.as_str(), uri);
     let callback = decide(&waiting.url, Decision::Approve).await.unwrap();
@@ -243,7 +237,7 @@ async fn a_custom_scheme_callback_comes_through_the_application() {
 #[tokio::test]
 async fn a_pasted_url_is_checked_like_a_received_callback() {
     let fixture = Fixture::start().await.with_user(TestUser::idle());
-    let waiting = fixture.start_login(LoginOptions::default()).await;
+    let waiting = fixture.start_login(|login| login).await;
     let callback = decide(&waiting.url, Decision::Approve).await.unwrap();
     for noise in [
         with_parameter(&callback, "state", Some("wrong")).as_str(),
@@ -263,7 +257,10 @@ async fn a_pasted_url_is_checked_like_a_received_callback() {
 async fn two_concurrent_logins_do_not_interfere() {
     let scenes = [Fixture::start().await, Fixture::start().await];
     let (one, two) = tokio::join!(scenes[0].login(), scenes[1].login());
-    let (one, two) = (one.unwrap().record(), two.unwrap().record());
+    let (one, two) = (
+        one.unwrap().record().unwrap(),
+        two.unwrap().record().unwrap(),
+    );
     assert_eq!(one.discovery.server, scenes[0].server);
     assert_eq!(two.discovery.server, scenes[1].server);
     assert_ne!(one.tokens.access_token, two.tokens.access_token);
@@ -274,8 +271,8 @@ async fn callbacks_swapped_between_two_logins_are_rejected_by_both() {
     let one = Fixture::start().await.with_user(TestUser::idle());
     let two = Fixture::start().await.with_user(TestUser::idle());
     let (first, second) = (
-        one.start_login(LoginOptions::default()).await,
-        two.start_login(LoginOptions::default()).await,
+        one.start_login(|login| login).await,
+        two.start_login(|login| login).await,
     );
     for (login, other) in [(&first, &second), (&second, &first)] {
         let mut crossed = decide(&login.url, Decision::Approve).await.unwrap();

@@ -1,11 +1,12 @@
 //! Step 7 against the testbed: where a token is sent (RFC 8707 §1, MCP authorization 2026-07-28,
 //! "Access Token Privilege Restriction"), and what happens when it is rejected (RFC 6750 §3.1).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use mcp_client_oauth::{
-    Authorized, Error, InteractiveSession, LoginOptions, Session, TokenSource,
+    Error, Session,
+    adapters::AuthorizedClient,
     error::{AuthorizationError, HttpErrorKind},
     platform::Response,
 };
@@ -21,15 +22,10 @@ mod streams;
 
 const NOTES: &str = "/mcp/notes";
 
-fn authorized(fixture: &Fixture, source: impl TokenSource + 'static) -> Authorized {
-    Authorized::new(fixture.platform.clone(), Arc::new(source))
-}
-
-async fn logged_in() -> (Fixture, Session, Authorized) {
+async fn logged_in() -> (Fixture, Session) {
     let fixture = Fixture::start().await;
     let session = fixture.login().await.unwrap();
-    let authorized = authorized(&fixture, session.clone());
-    (fixture, session, authorized)
+    (fixture, session)
 }
 
 fn notes(fixture: &Fixture) -> Url {
@@ -40,22 +36,19 @@ fn request_count(fixture: &Fixture) -> usize {
     fixture.testbed.count(Peer::Mcp, "GET", NOTES)
 }
 
-async fn interactive(fixture: &Fixture) -> InteractiveSession {
-    let options = LoginOptions::default();
-    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-    InteractiveSession::open(platform, store, fixture.server.clone(), options)
-        .await
-        .unwrap()
+async fn interactive(fixture: &Fixture) -> Session {
+    let login = fixture.client().login(&fixture.server);
+    login.on_demand().await.unwrap()
 }
 
-async fn read(authorized: &Authorized, fixture: &Fixture) -> Result<Response, Error> {
-    bounded(Box::pin(authorized.get(notes(fixture)).send())).await
+async fn read(session: &Session, fixture: &Fixture) -> Result<Response, Error> {
+    bounded(Box::pin(session.get(notes(fixture)).send())).await
 }
 
 #[tokio::test]
 async fn a_request_has_the_token_only_in_its_authorization_header() {
-    let (fixture, session, authorized) = logged_in().await;
-    let response = read(&authorized, &fixture).await.unwrap();
+    let (fixture, session) = logged_in().await;
+    let response = read(&session, &fixture).await.unwrap();
     let body: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(
         (response.status.as_u16(), body),
@@ -72,17 +65,17 @@ async fn a_request_has_the_token_only_in_its_authorization_header() {
 
 #[tokio::test]
 async fn a_rejected_token_is_replaced_once_and_the_request_is_retried() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
-    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    assert_eq!(read(&session, &fixture).await.unwrap().status, 200);
     assert_eq!((request_count(&fixture), fixture.refreshes()), (2, 1));
 }
 
 #[tokio::test]
 async fn a_token_that_is_always_rejected_is_retried_once() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     fixture.testbed.set_fault(Fault::RejectsEveryToken);
-    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 401);
+    assert_eq!(read(&session, &fixture).await.unwrap().status, 401);
     assert!(
         request_count(&fixture) <= 3 && fixture.refreshes() == 1,
         "{}",
@@ -92,40 +85,40 @@ async fn a_token_that_is_always_rejected_is_retried_once() {
 
 #[tokio::test]
 async fn a_401_without_a_challenge_header_is_retried() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     fixture.testbed.set_fault(Fault::NoChallenge);
     fixture.testbed.revoke_access_tokens();
-    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    assert_eq!(read(&session, &fixture).await.unwrap().status, 200);
 }
 
 #[tokio::test]
 async fn the_retry_can_be_disabled() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
-    let once = authorized
+    let once = session
         .get(notes(&fixture))
         .retry_on_401(false)
         .send()
         .await
         .unwrap();
-    let never = authorized.clone().retry_on_401(false);
-    assert_eq!(
-        (
-            once.status.as_u16(),
-            read(&never, &fixture).await.unwrap().status.as_u16()
-        ),
-        (401, 401)
-    );
+    let never = AuthorizedClient::new(fixture.platform.clone(), session);
+    let never = never.retry_on_401(false);
+    let refused = never
+        .request(Method::GET, notes(&fixture))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!((once.status.as_u16(), refused.status.as_u16()), (401, 401));
     assert_eq!((request_count(&fixture), fixture.refreshes()), (2, 0));
 }
 
 #[tokio::test]
 async fn requests_rejected_at_the_same_time_cause_one_refresh() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
     let tasks: JoinSet<_> = (0..50)
         .map(|_| {
-            let request = authorized.get(notes(&fixture));
+            let request = session.get(notes(&fixture));
             async move { request.send().await.unwrap().status.as_u16() }
         })
         .collect();
@@ -136,7 +129,7 @@ async fn requests_rejected_at_the_same_time_cause_one_refresh() {
 
 #[tokio::test]
 async fn a_token_is_sent_to_no_other_server() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let canary = Testbed::start().await.unwrap();
     let own = |path: &str| fixture.server.as_url().join(path).unwrap();
     let issuer: Url = fixture.testbed.issuer().parse().unwrap();
@@ -155,7 +148,7 @@ async fn a_token_is_sent_to_no_other_server() {
         other_name,
         "https://mcp.example/mcp".parse().unwrap(),
     ] {
-        let error = authorized.get(url.clone()).send().await.unwrap_err();
+        let error = session.get(url.clone()).send().await.unwrap_err();
         let outside = matches!(
             error,
             Error::Authorization(AuthorizationError::OutsideResource { .. })
@@ -168,14 +161,14 @@ async fn a_token_is_sent_to_no_other_server() {
 
 #[tokio::test]
 async fn a_redirect_is_returned_and_not_followed() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let canary = Testbed::start().await.unwrap();
     let target = canary.server_url().to_string();
     fixture.testbed.set_fault(Fault::Corrupt(
         Endpoint::Mcp,
         Corruption::RedirectTo(target.clone()),
     ));
-    let response = read(&authorized, &fixture).await.unwrap();
+    let response = read(&session, &fixture).await.unwrap();
     assert_eq!(
         (response.status.as_u16(), response.header(header::LOCATION)),
         (307, Some(&*target))
@@ -185,9 +178,9 @@ async fn a_redirect_is_returned_and_not_followed() {
 
 #[tokio::test]
 async fn caller_headers_are_kept_except_authorization() {
-    let (fixture, session, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let name = HeaderName::from_static("x-trace");
-    let response = authorized
+    let response = session
         .post(notes(&fixture))
         .header(name.clone(), HeaderValue::from_static("one"))
         .header(name, HeaderValue::from_static("two"))
@@ -211,9 +204,9 @@ async fn caller_headers_are_kept_except_authorization() {
 
 #[tokio::test]
 async fn the_retry_sends_the_body_again() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
-    let response = authorized
+    let response = session
         .post(notes(&fixture))
         .json(&json!([1, 2]))
         .send()
@@ -224,11 +217,11 @@ async fn the_retry_sends_the_body_again() {
 
 #[tokio::test]
 async fn a_request_ends_at_its_deadline() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     fixture
         .testbed
         .set_fault(Fault::Corrupt(Endpoint::Mcp, Corruption::NeverResponds));
-    let request = authorized
+    let request = session
         .get(notes(&fixture))
         .timeout(Duration::from_millis(100));
     let Error::Http(error) = request.send().await.unwrap_err() else {
@@ -239,11 +232,11 @@ async fn a_request_ends_at_its_deadline() {
 
 #[tokio::test]
 async fn any_http_client_can_send() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = notes(&fixture);
-    let response = authorized
+    let response = session
         .send(&Method::GET, &url, |credentials| {
             let mut headers = HeaderMap::new();
             credentials.apply(&mut headers);
@@ -257,9 +250,9 @@ async fn any_http_client_can_send() {
 
 #[tokio::test]
 async fn a_plain_session_does_not_step_up() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     fixture.testbed.require_scope("list_notes", "notes:write");
-    let error = read(&authorized, &fixture).await.unwrap_err();
+    let error = read(&session, &fixture).await.unwrap_err();
     let Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. }) = &error else {
         panic!("{error}");
     };
@@ -271,11 +264,10 @@ async fn a_plain_session_does_not_step_up() {
 #[tokio::test]
 async fn step_up_requests_the_granted_and_the_missing_scope() {
     let fixture = Fixture::start().await;
-    let interactive = interactive(&fixture).await;
-    let authorized = authorized(&fixture, interactive.clone());
-    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    let session = interactive(&fixture).await;
+    assert_eq!(read(&session, &fixture).await.unwrap().status, 200);
     fixture.testbed.require_scope("list_notes", "notes:write");
-    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    assert_eq!(read(&session, &fixture).await.unwrap().status, 200);
     let [_, second] = &fixture.user.opened_urls()[..] else {
         panic!()
     };
@@ -292,9 +284,9 @@ async fn step_up_for_the_same_scope_stops_after_a_few_logins() {
     fixture
         .testbed
         .set_fault(Fault::AlwaysInsufficientScope("notes:admin".to_owned()));
-    let authorized = authorized(&fixture, interactive(&fixture).await);
+    let session = interactive(&fixture).await;
     for _ in 0..3 {
-        let error = read(&authorized, &fixture).await.unwrap_err();
+        let error = read(&session, &fixture).await.unwrap_err();
         assert!(
             matches!(
                 error,
@@ -313,10 +305,10 @@ async fn step_up_for_the_same_scope_stops_after_a_few_logins() {
 #[tokio::test]
 async fn a_revoked_login_starts_a_new_login() {
     let fixture = Fixture::start().await;
-    let authorized = authorized(&fixture, interactive(&fixture).await);
-    read(&authorized, &fixture).await.unwrap();
+    let session = interactive(&fixture).await;
+    read(&session, &fixture).await.unwrap();
     fixture.testbed.revoke_all_tokens();
-    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    assert_eq!(read(&session, &fixture).await.unwrap().status, 200);
     assert_eq!(fixture.user.opened_urls().len(), 2);
 }
 
@@ -359,11 +351,11 @@ async fn a_denied_login_can_be_started_again_later() {
 #[tokio::test]
 async fn later_logins_keep_the_wider_scope() {
     let fixture = Fixture::with(Testbed::builder().issue_refresh_tokens(false)).await;
-    let authorized = authorized(&fixture, interactive(&fixture).await);
-    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    let session = interactive(&fixture).await;
+    assert_eq!(read(&session, &fixture).await.unwrap().status, 200);
     fixture.testbed.require_scope("list_notes", "notes:write");
     for logins in 2..6 {
-        assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+        assert_eq!(read(&session, &fixture).await.unwrap().status, 200);
         assert_eq!(fixture.user.opened_urls().len(), logins);
         let requested = parameter(fixture.user.opened_urls().last().unwrap(), "scope");
         assert_eq!(requested, "notes:read notes:write");
@@ -374,8 +366,8 @@ async fn later_logins_keep_the_wider_scope() {
 #[tokio::test]
 async fn a_login_of_another_process_is_used_without_a_new_login() {
     let fixture = Fixture::start().await;
-    let authorized = authorized(&fixture, interactive(&fixture).await);
+    let session = interactive(&fixture).await;
     fixture.login().await.unwrap();
-    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    assert_eq!(read(&session, &fixture).await.unwrap().status, 200);
     assert_eq!(fixture.user.opened_urls().len(), 1);
 }

@@ -3,9 +3,8 @@
 use std::{fs, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
-    Client, LoginOptions, ServerUrl, Session, TokenStore,
+    Client, ServerUrl, TokenStore,
     error::TokenStorageError,
-    login,
     platform::Platform,
     store::{Backend, EncryptedFileStore, KeyKind, KeySource, contract},
 };
@@ -75,10 +74,9 @@ async fn the_first_recipes_of_the_guide_log_in_and_find_the_login_again() {
     let server: ServerUrl = testbed.server_url().as_str().parse().unwrap();
     let platform = Platform::system().with_interaction(TestUser::approving());
     let store = TokenStore::open("auto:").unwrap();
-    login(&platform, &store, &server, &LoginOptions::default())
-        .await
-        .unwrap();
-    store.flush().await;
+    let client = Client::with_platform(platform.clone(), store);
+    client.login(&server).await.unwrap();
+    client.flush().await;
     let directory = EncryptedFileStore::default_dir().unwrap();
     assert_eq!(
         EncryptedFileStore::key_kind(&directory).unwrap(),
@@ -86,13 +84,13 @@ async fn the_first_recipes_of_the_guide_log_in_and_find_the_login_again() {
         "no keychain responds here"
     );
 
-    let sessions = Client::new(platform.clone(), TokenStore::open("auto:").unwrap());
-    let session = sessions.ensure(&server, &LoginOptions::default()).await;
-    assert!(session.unwrap().record().tokens.expires_at.is_some());
+    let again = Client::with_platform(platform.clone(), TokenStore::open("auto:").unwrap());
+    let session = again.login(&server).await.unwrap();
+    assert!(session.is_reused());
+    assert!(session.record().unwrap().tokens.expires_at.is_some());
     assert_eq!(testbed.token_requests("authorization_code"), 1);
-    let again = TokenStore::open("auto:").unwrap();
-    let found = Session::open(platform, again, (&server).into()).await;
-    assert!(found.unwrap().is_some());
+    let again = Client::with_platform(platform, TokenStore::open("auto:").unwrap());
+    again.session(&server).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,10 @@
 use std::{process::Stdio, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use fantoccini::{Client, ClientBuilder, Locator};
+use fantoccini::{Client as WebDriver, ClientBuilder, Locator};
 use mcp_client_oauth::{
-    Error, LoginOptions, TokenStore,
+    Client, Error, ServerUrl, TokenStore,
     error::AuthorizationError,
-    login,
     platform::{Interaction, Platform, ReqwestClient, SystemClock},
 };
 use mcp_oauth_testbed::Testbed;
@@ -23,7 +22,7 @@ use url::Url;
 
 /// A browser with an empty profile. It is closed when this value is dropped.
 struct Chromium {
-    page: Client,
+    page: WebDriver,
     _driver: Child,
     _profile: TempDir,
 }
@@ -65,7 +64,7 @@ impl Chromium {
         }
     }
 
-    async fn connect(port: &str, profile: &TempDir) -> Client {
+    async fn connect(port: &str, profile: &TempDir) -> WebDriver {
         let data = format!("--user-data-dir={}", profile.path().display());
         let arguments = [
             "--headless=new",
@@ -141,11 +140,9 @@ async fn press(testbed: &Testbed, button: &'static str) -> (Result<(), Error>, S
     };
     let http = Arc::new(ReqwestClient::default());
     let platform = Platform::new(http, Arc::new(SystemClock::default()), Arc::new(user));
-    let server = testbed.server_url().as_str().parse().unwrap();
-    let options = LoginOptions::default();
-    let outcome = login(&platform, &TokenStore::memory(), &server, &options)
-        .await
-        .map(drop);
+    let client = Client::with_platform(platform, TokenStore::memory());
+    let server: ServerUrl = testbed.server_url().as_str().parse().unwrap();
+    let outcome = client.login(server).await.map(drop);
     let chromium = chromium.lock().await;
     let shown = (
         chromium.text().await,

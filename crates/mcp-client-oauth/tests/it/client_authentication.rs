@@ -2,6 +2,7 @@
 //! sent to them (RFC 6749 §2.3, §3.2.1; RFC 7009; RFC 8414 §2).
 
 use std::{
+    future::IntoFuture as _,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -10,21 +11,15 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Method, StatusCode, header};
 use mcp_client_oauth::{
-    ClientIdentity, Discovery, Error, LoginOptions, Logout, PreregisteredClient, RevocationOutcome,
-    Secret, ServerUrl, Session, TokenStore,
+    Client, Error, Grant, Login, LoginKey, Logout, RevocationOutcome, Secret, ServerUrl, Session,
+    TokenStore,
     error::{HttpErrorKind, TokenRefreshError},
-    login, logout,
-    platform::{AddressSpace, HttpClient, HttpError, Platform, Request, Response},
-    proto::{
-        client_auth::AuthMethod,
-        dpop::DpopKey,
-        endpoint::EndpointUrl,
-        scope::Scope,
-        server_metadata::{Issuer, ServerMetadata},
-        token::{AccessToken, AuthScheme, TokenSet},
+    flow::{
+        AccessToken, AuthMethod, AuthScheme, ClientIdentity, Discovery, DpopKey, EndpointUrl,
+        Issuer, Scope, ServerMetadata, TokenSet, refresh,
     },
-    refresh,
-    store::{LoginKey, Record},
+    platform::{AddressSpace, HttpClient, HttpError, Platform, Request, Response},
+    store::Record,
     testing::{ManualClock, RecordedInteraction, ScriptedHttp},
 };
 use serde_json::{Value, json};
@@ -67,7 +62,8 @@ struct Fixture {
     platform: Platform,
     store: TokenStore,
     server: ServerUrl,
-    options: LoginOptions,
+    metadata: Option<ServerMetadata>,
+    configure: fn(Login) -> Login,
 }
 
 impl Fixture {
@@ -81,7 +77,8 @@ impl Fixture {
             replay,
             platform,
             store: TokenStore::memory(),
-            options: LoginOptions::default(),
+            metadata: None,
+            configure: |login| login,
         }
     }
 
@@ -89,9 +86,16 @@ impl Fixture {
         LoginKey::new(self.server.clone())
     }
 
+    fn client(&self) -> Client {
+        Client::with_platform(self.platform.clone(), self.store.clone())
+    }
+
     async fn try_login(&self) -> Result<Session, Error> {
-        let login = login(&self.platform, &self.store, &self.server, &self.options);
-        bounded(Box::pin(login)).await
+        let mut login = (self.configure)(self.client().login(&self.server)).reauthenticate();
+        if let Some(metadata) = &self.metadata {
+            login = login.server_metadata(metadata.clone());
+        }
+        bounded(login.into_future()).await
     }
 
     async fn login(&self) -> Session {
@@ -99,9 +103,8 @@ impl Fixture {
     }
 
     async fn logout(&self) -> Logout {
-        let key = self.key();
-        let outcome = logout(&self.platform, &self.store, &key);
-        bounded(outcome).await.unwrap()
+        let client = self.client();
+        bounded(client.logout(self.key())).await.unwrap()
     }
 
     fn token_requests(&self) -> Vec<Sent> {
@@ -183,7 +186,7 @@ fn sent(requests: &[Request]) -> Vec<Sent> {
 }
 
 fn registered(session: &Session) -> (String, String) {
-    let ClientIdentity::Registered(own) = session.record().identity else {
+    let ClientIdentity::Registered(own) = session.record().unwrap().identity else {
         panic!("no registration");
     };
     let secret = own.client_secret.map(|secret| secret.expose().clone());
@@ -280,8 +283,10 @@ async fn another_process_refreshes_without_a_retry() {
 #[tokio::test]
 async fn a_pre_registered_basic_client_is_retried_too() {
     let mut fixture = Fixture::from_transcript(PREREGISTERED);
-    let secret = Secret::new("s3cret".to_owned());
-    fixture.options.identity.preregistered = Some(PreregisteredClient::new("mine", Some(secret)));
+    fixture.configure = |login| {
+        let secret = Secret::new("s3cret".to_owned());
+        login.client_id("mine").client_secret(secret)
+    };
     let session = fixture.login().await;
     session.refresh().await.unwrap();
     let session = {
@@ -377,7 +382,7 @@ fn scripted(
         Fixture::from_transcript(r#"{"url": "https://mcp.example/mcp", "exchanges": []}"#);
     let http = Arc::new(ScriptedHttp::new(script));
     fixture.platform.http = Arc::new(AfterLoginPage(Arc::clone(&http)));
-    fixture.options.discovery.manual = Some(metadata);
+    fixture.metadata = Some(metadata);
     (fixture, http)
 }
 
@@ -686,8 +691,8 @@ async fn session(platform: &Platform, store: &TokenStore) -> Session {
     let mut lock = store.lock(&key).await.unwrap();
     store.save(&mut lock, &record).await.unwrap();
     drop(lock);
-    let session = Session::open(platform.clone(), store.clone(), key).await;
-    session.unwrap().unwrap()
+    let client = Client::with_platform(platform.clone(), store.clone());
+    client.session(key).await.unwrap()
 }
 
 #[tokio::test]
@@ -735,7 +740,7 @@ async fn a_device_login_adapts_at_the_device_authorization_request() {
         Some(EndpointUrl::parse(url, AddressSpace::Public).unwrap());
     let (mut fixture, http) = scripted(metadata, script);
     fixture.platform.clock = Arc::new(ManualClock::auto_advancing(start_time()));
-    fixture.options.grant = Some("device_code".to_owned());
+    fixture.configure = |login| login.grant(Grant::DeviceCode);
     fixture.login().await;
     let basic = Sent::basic("c:planted-client-secret");
     let with_id = basic.clone().with_client_id("c");
@@ -770,27 +775,6 @@ async fn canaille_revokes_for_a_client_that_sends_its_secret_only_to_revocation(
     let basic = Sent::basic("c:planted-client-secret");
     let expected = [Sent::form("c"), basic.clone(), basic];
     assert_eq!(sent(&http.requests()[1..]), expected);
-}
-
-/// RFC 8414 §2, from the document to the request.
-#[test]
-fn revocation_uses_its_own_method_list_or_that_of_the_token_endpoint() {
-    let read = |more: Value| {
-        let mut document = json!({
-            "issuer": "https://as.example",
-            "token_endpoint": "https://as.example/token",
-            "token_endpoint_auth_methods_supported": ["none"],
-        });
-        let more = more.as_object().unwrap().clone();
-        document.as_object_mut().unwrap().extend(more);
-        let issuer = Issuer::new("https://as.example");
-        let body = document.to_string();
-        let parsed = ServerMetadata::parse(body.as_bytes(), &issuer, AddressSpace::Public);
-        parsed.unwrap().revocation_auth_methods().unwrap().to_vec()
-    };
-    assert_eq!(read(json!({})), ["none"]);
-    let listed = json!({"revocation_endpoint_auth_methods_supported": ["client_secret_basic"]});
-    assert_eq!(read(listed), ["client_secret_basic"]);
 }
 
 #[tokio::test]
@@ -841,7 +825,8 @@ async fn all_requests_of_a_logout_take_five_seconds_at_most() {
     let mut lock = store.lock(&key).await.unwrap();
     store.save(&mut lock, &record).await.unwrap();
     drop(lock);
-    logout(&platform, &store, &key).await.unwrap();
+    let client = Client::with_platform(platform, store);
+    client.logout(key).await.unwrap();
     let requests = http.script.requests();
     let deadlines = requests.iter().map(|r| r.deadline.as_secs());
     assert_eq!(deadlines.collect::<Vec<_>>()[..2], [5, 1]);

@@ -2,14 +2,13 @@
 //! registered.
 
 use mcp_client_oauth::{
-    Error, LoginOptions, PreregisteredClient, Remedy, Secret, TokenStore,
+    Error, Login, Remedy, Secret, TokenStore,
     error::{RegistrationError, RegistrationResponseError, TokenRefreshError},
-    grant::GrantRequest,
-    proto::server_metadata::Issuer,
-    refresh,
+    flow::{self, DiscoveryOptions, IdentityOptions, Issuer, PreregisteredClient},
 };
 use mcp_oauth_testbed::{Builder, Fault, Peer, Testbed};
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::support::{Fixture, parameter};
 
@@ -18,17 +17,18 @@ mod scope;
 
 const DOCUMENT: &str = "https://app.example/oauth/client-metadata.json";
 
-fn with_document() -> LoginOptions {
-    let mut options = LoginOptions::default();
-    options.identity.document = Some(DOCUMENT.parse().unwrap());
-    options
+fn with_document(login: Login) -> Login {
+    login.client_metadata_url(DOCUMENT.parse().unwrap(), None)
 }
 
-fn with_preregistered(id: &str, secret: Option<&str>) -> LoginOptions {
-    let mut options = LoginOptions::default();
-    let secret = secret.map(|secret| Secret::new(secret.to_owned()));
-    options.identity.preregistered = Some(PreregisteredClient::new(id, secret));
-    options
+/// Sets the client `by-hand`, which has no secret.
+fn by_hand(login: Login) -> Login {
+    login.client_id("by-hand")
+}
+
+/// Sets the client `by-hand` with a secret.
+fn with_secret(login: Login, secret: &str) -> Login {
+    by_hand(login).client_secret(Secret::new(secret.to_owned()))
 }
 
 /// Returns the client id of the last authorization request.
@@ -44,6 +44,10 @@ fn status(path: &str, status: u16, body: &str) -> Fault {
         headers: Vec::new(),
         times: None,
     }
+}
+
+fn redirect_uri() -> Url {
+    "http://127.0.0.1/callback".parse().unwrap()
 }
 
 /// Starts a testbed with an authorization server for the MCP server of `fixture`.
@@ -77,12 +81,11 @@ async fn a_preregistered_client_precedes_a_metadata_document_which_precedes_regi
         .client("by-hand", None)
         .client_id_metadata_documents(true);
     let fixture = Fixture::with(builder).await;
-    let mut all = with_document();
-    all.identity.preregistered = with_preregistered("by-hand", None).identity.preregistered;
-    fixture.login_with(&all).await.unwrap();
+    let all = fixture.login_with(|login| with_document(by_hand(login)));
+    all.await.unwrap();
     assert_eq!(sent_client_id(&fixture), "by-hand");
 
-    fixture.login_with(&with_document()).await.unwrap();
+    fixture.login_with(with_document).await.unwrap();
     assert_eq!(sent_client_id(&fixture), DOCUMENT);
     assert_eq!(
         fixture.last("POST", "/token").form("client_id").as_deref(),
@@ -98,7 +101,7 @@ async fn a_preregistered_client_precedes_a_metadata_document_which_precedes_regi
 #[tokio::test]
 async fn a_metadata_document_is_used_only_at_servers_that_support_them() {
     let fixture = Fixture::start().await;
-    fixture.login_with(&with_document()).await.unwrap();
+    fixture.login_with(with_document).await.unwrap();
     assert!(sent_client_id(&fixture).starts_with("client_"));
 }
 
@@ -110,9 +113,9 @@ async fn a_document_url_that_cannot_be_a_client_id_is_a_configuration_error() {
         "https://app.example/",
         "https://u@app.example/c",
     ] {
-        let mut options = LoginOptions::default();
-        options.identity.document = Some(bad.parse().unwrap());
-        let error = fixture.login_with(&options).await.unwrap_err();
+        let login =
+            fixture.login_with(|login| login.client_metadata_url(bad.parse().unwrap(), None));
+        let error = login.await.unwrap_err();
         assert!(
             matches!(error, Error::Registration(RegistrationError::Document(_))),
             "{bad}: {error}"
@@ -125,9 +128,8 @@ async fn a_document_url_that_cannot_be_a_client_id_is_a_configuration_error() {
 #[tokio::test]
 async fn a_native_client_registers_as_native_with_the_refresh_grant() {
     let fixture = Fixture::with(Testbed::builder().strict_application_type(true)).await;
-    let mut options = LoginOptions::default();
-    options.identity.client_name = "Notes for cats".to_owned();
-    fixture.login_with(&options).await.unwrap();
+    let login = fixture.login_with(|login| login.client_name("Notes for cats"));
+    login.await.unwrap();
     let registration = fixture.last("POST", "/register").json().unwrap();
     assert_eq!(registration["application_type"], "native");
     assert_eq!(registration["client_name"], "Notes for cats");
@@ -147,12 +149,11 @@ async fn a_busy_registered_port_registers_another_client() {
     let fixture = Fixture::with(Testbed::builder().exact_redirect_uris(true)).await;
     fixture.login().await.unwrap();
     let first = fixture.user.opened_urls().pop().unwrap();
-    let redirect: url::Url = parameter(&first, "redirect_uri").parse().unwrap();
+    let redirect: Url = parameter(&first, "redirect_uri").parse().unwrap();
     // Another login, of a proxy or of another account, listens there.
     let _waiting = std::net::TcpListener::bind(("127.0.0.1", redirect.port().unwrap())).unwrap();
-    let mut options = LoginOptions::default();
-    options.account = Some("other".to_owned());
-    fixture.login_with(&options).await.unwrap();
+    let login = fixture.login_with(|login| login.account("other"));
+    login.await.unwrap();
     let second = fixture.user.opened_urls().pop().unwrap();
     assert_ne!(
         parameter(&second, "client_id"),
@@ -197,9 +198,7 @@ async fn a_registration_survives_a_denied_login() {
 async fn a_forced_login_registers_again() {
     let fixture = Fixture::start().await;
     fixture.login().await.unwrap();
-    let mut options = LoginOptions::default();
-    options.force = true;
-    fixture.login_with(&options).await.unwrap();
+    fixture.login_with(Login::force).await.unwrap();
     assert_eq!(fixture.posts("/register"), 2);
 }
 
@@ -221,7 +220,7 @@ async fn clients_and_tokens_of_one_issuer_are_never_sent_to_another() {
     let successor = successor(&fixture).await;
     let session = fixture.login().await.unwrap();
     assert_eq!(
-        session.record().discovery.issuer().as_str(),
+        session.record().unwrap().discovery.issuer().as_str(),
         successor.issuer()
     );
     assert_eq!(
@@ -244,10 +243,16 @@ async fn clients_and_tokens_of_one_issuer_are_never_sent_to_another() {
 #[tokio::test]
 async fn a_client_of_another_issuer_is_not_tried() {
     let fixture = Fixture::with(Testbed::builder().client("by-hand", None)).await;
-    let mut options = with_preregistered("by-hand", None);
-    let client = options.identity.preregistered.as_mut().unwrap();
+    let mut client = PreregisteredClient::new("by-hand", None);
     client.issuer = Some(Issuer::new("https://other.example"));
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let mut options = IdentityOptions::default();
+    options.preregistered = Some(client);
+    let (platform, redirect_uri) = (&fixture.platform, redirect_uri());
+    let defaults = DiscoveryOptions::default();
+    let discovery = flow::discover(platform, &fixture.server, &defaults);
+    let discovery = discovery.await.unwrap();
+    let identity = flow::identify(platform, &discovery, &options, None, Some(&redirect_uri));
+    let error = Error::from(identity.await.unwrap_err());
     assert!(
         matches!(
             error,
@@ -273,14 +278,19 @@ async fn a_client_of_another_issuer_than_the_discovery_is_rejected() {
     one.login().await.unwrap();
     two.login().await.unwrap();
     let (mut record, other) = (one.record().await.unwrap(), two.record().await.unwrap());
-    let error = GrantRequest::new(&other.discovery, &record.identity, None).unwrap_err();
+    let (discovery, redirect_uri) = (&other.discovery, redirect_uri());
+    let url = flow::authorization_url(discovery, &record.identity, &redirect_uri, None, None);
+    let error = url.unwrap_err();
     assert!(
-        matches!(error, RegistrationError::IssuerMismatch { .. }),
+        matches!(
+            error,
+            Error::Registration(RegistrationError::IssuerMismatch { .. })
+        ),
         "{error}"
     );
 
     record.discovery.metadata = other.discovery.metadata;
-    let error = refresh(&one.platform, &record).await.unwrap_err();
+    let error = flow::refresh(&one.platform, &record).await.unwrap_err();
     assert!(
         matches!(error, TokenRefreshError::IssuerMismatch),
         "{error}"
@@ -291,20 +301,22 @@ async fn a_client_of_another_issuer_than_the_discovery_is_rejected() {
 #[tokio::test]
 async fn a_client_is_bound_to_the_issuer_that_it_was_first_used_with() {
     let fixture = Fixture::with(Testbed::builder().client("by-hand", Some("planted"))).await;
-    let options = with_preregistered("by-hand", Some("planted"));
-    fixture.login_with(&options).await.unwrap();
+    let planted = |login| with_secret(login, "planted");
+    fixture.login_with(planted).await.unwrap();
     let successor = successor(&fixture).await;
     for force in [true, false] {
-        let mut options = options.clone();
-        options.force = force;
-        let error = fixture.login_with(&options).await.unwrap_err();
+        let login = fixture.login_with(|login| match force {
+            true => planted(login).force(),
+            false => planted(login),
+        });
+        let error = login.await.unwrap_err();
         let refused = matches!(
             error,
             Error::Registration(RegistrationError::IssuerMismatch { .. })
         );
         assert!(refused, "{error}");
     }
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let error = fixture.login_with(planted).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -325,7 +337,7 @@ async fn a_secret_is_sent_by_the_method_that_the_server_supports() {
             .client_auth_methods(&[method]);
         let fixture = Fixture::with(builder).await;
         let session = fixture
-            .login_with(&with_preregistered("by-hand", Some(SECRET)))
+            .login_with(|login| with_secret(login, SECRET))
             .await
             .unwrap();
         session.refresh().await.unwrap();
@@ -464,18 +476,13 @@ async fn an_unknown_client_is_registered_again_at_the_next_login() {
 #[tokio::test]
 async fn two_accounts_share_a_client_but_no_tokens() {
     let fixture = Fixture::start().await;
-    let account = |name: &str| {
-        let mut options = LoginOptions::default();
-        options.account = Some(name.to_owned());
-        options
+    let log_in = async |account: &str| {
+        let login = fixture.login_with(|login| login.account(account));
+        login.await.unwrap().record().unwrap()
     };
-    let one = fixture.login_with(&account("one")).await.unwrap();
-    let two = fixture.login_with(&account("two")).await.unwrap();
+    let (one, two) = (log_in("one").await, log_in("two").await);
     assert_eq!(fixture.posts("/register"), 1);
-    assert_ne!(
-        one.record().tokens.access_token,
-        two.record().tokens.access_token
-    );
+    assert_ne!(one.tokens.access_token, two.tokens.access_token);
     assert_eq!(fixture.store.keys().await.unwrap().len(), 2);
 }
 

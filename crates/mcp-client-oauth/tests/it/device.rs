@@ -2,21 +2,17 @@
 //! interaction; and against the testbed.
 
 use std::{
+    future::IntoFuture as _,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mcp_client_oauth::{
-    ClientIdentity, Discovery, Error, LoginOptions, PreregisteredClient, Remedy, Session,
-    TokenStore,
+    Client, Error, Grant, Login, Remedy, Session, TokenStore,
     error::{AuthorizationError, HttpErrorKind},
-    login,
+    flow::{ClientIdentity, Discovery, EndpointUrl, Issuer, ServerMetadata},
     platform::{Clock, DevicePrompt, Platform, Request, Response},
-    proto::{
-        endpoint::EndpointUrl,
-        server_metadata::{Issuer, ServerMetadata},
-    },
     store::{LoginKey, Record},
     testing::{ManualClock, RecordedInteraction, ScriptedHttp},
 };
@@ -122,14 +118,17 @@ fn metadata() -> ServerMetadata {
     metadata
 }
 
-/// Returns options for a device login with a pre-registered client.
-fn options() -> LoginOptions {
-    let mut options = LoginOptions::default();
-    options.grant = Some("device_code".to_owned());
-    options.discovery.manual = Some(metadata());
-    options.identity.preregistered = Some(PreregisteredClient::new("device", None));
-    options.timeout = Duration::from_secs(24 * 60 * 60);
-    options
+/// Configures a device login with a pre-registered client.
+fn preregistered(login: Login) -> Login {
+    unregistered(login).client_id("device")
+}
+
+/// Configures a device login that registers its client dynamically.
+fn unregistered(login: Login) -> Login {
+    login
+        .grant(Grant::DeviceCode)
+        .server_metadata(metadata())
+        .timeout(Duration::from_secs(24 * 60 * 60))
 }
 
 /// A scripted server, and what a login with it needs.
@@ -164,18 +163,13 @@ impl Fixture {
     }
 
     async fn login(&self) -> Result<Session, Error> {
-        self.login_with(&options()).await
+        self.login_with(preregistered).await
     }
 
-    async fn login_with(&self, options: &LoginOptions) -> Result<Session, Error> {
-        let server = SERVER.parse().unwrap();
-        bounded(Box::pin(login(
-            &self.platform,
-            &self.store,
-            &server,
-            options,
-        )))
-        .await
+    async fn login_with(&self, configure: impl FnOnce(Login) -> Login) -> Result<Session, Error> {
+        let client = Client::with_platform(self.platform.clone(), self.store.clone());
+        let login = configure(client.login(SERVER)).reauthenticate();
+        bounded(login.into_future()).await
     }
 
     async fn login_error(&self) -> AuthorizationError {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    Discovery, DiscoveryOptions, DiscoverySource, Error, LoginOptions, Remedy, discover,
-    error::DiscoveryError, proto::challenge::Challenge,
+    Error, Login, Remedy,
+    error::DiscoveryError,
+    flow::{Challenge, Discovery, DiscoveryOptions, DiscoverySource, discover},
 };
 use mcp_oauth_testbed::{
     Builder, Corruption, Endpoint, Fault, Legacy, MetadataForm, Peer, PrmForm, Testbed,
@@ -291,9 +292,8 @@ async fn the_legacy_option_logs_in_to_a_server_of_2025() {
             Some("2025-03-26")
         );
 
-        let mut options = LoginOptions::default();
-        options.discovery = legacy();
-        assert!(fixture.login_with(&options).await.is_ok(), "{kind:?}");
+        let login = fixture.login_with(Login::legacy).await;
+        assert!(login.is_ok(), "{kind:?}");
     }
 }
 

@@ -79,7 +79,10 @@ fn blocks_of(path: &Path) -> Vec<Block> {
         let runs = match language {
             "" => true,
             ",no_run" => {
-                assert!(before.starts_with("<!-- not run: "), "no reason at {location}");
+                assert!(
+                    before.starts_with("<!-- not run: "),
+                    "no reason at {location}"
+                );
                 false
             }
             other => panic!("a block of an unknown kind, `{other}`, at {location}"),
@@ -122,9 +125,16 @@ fn source() -> String {
          pub(super) async fn run(name: &str, client: Client, session: Session, url: &str) -> \
          Result<(), BlockError> {\n    match name {\n",
     );
-    let blocks: Vec<Block> = documents().iter().flat_map(|path| blocks_of(path)).collect();
+    let blocks: Vec<Block> = documents()
+        .iter()
+        .flat_map(|path| blocks_of(path))
+        .collect();
     for Block { name, .. } in &blocks {
-        writeln!(text, "        {name:?} => {name}(client, session, url).await,").unwrap();
+        writeln!(
+            text,
+            "        {name:?} => {name}(client, session, url).await,"
+        )
+        .unwrap();
     }
     text.push_str("        other => Err(format!(\"no block {other}\").into()),\n    }\n}\n");
     for Block { name, code, .. } in &blocks {
@@ -191,7 +201,8 @@ async fn every_block_runs() {
             .current_dir(home.path())
             .output()
             .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let text =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{name} failed:\n{text}");
     }
 }
@@ -210,7 +221,9 @@ async fn child_process_runs_a_block() {
 /// Does nothing unless a block opened a URL.
 #[tokio::test]
 async fn child_process_is_the_browser() {
-    let url = std::env::args().next_back().and_then(|url| Url::parse(&url).ok());
+    let url = std::env::args()
+        .next_back()
+        .and_then(|url| Url::parse(&url).ok());
     let Some(url) = url.filter(|_| variable(BLOCK).is_some()) else {
         return;
     };

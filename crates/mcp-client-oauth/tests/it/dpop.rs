@@ -5,15 +5,14 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use http::{Method, header};
 use mcp_client_oauth::{
-    Authorized, Client, DpopPolicy, Error, InteractiveSession, LoginOptions, Remedy, Session,
-    TokenSource,
-    error::AuthorizationError,
+    Error, Login, Remedy, Session,
+    adapters::TokenSource as _,
+    error::{AuthorizationError, TokenError},
+    flow::AuthScheme,
     platform::{Clock as _, Response, SystemClock},
-    proto::token::{AuthScheme, TokenError},
 };
 use mcp_oauth_testbed::{
-    Builder, Corruption, DpopPolicy as Kinds, DpopProof, Endpoint, Fault, Peer, RecordedRequest,
-    Testbed,
+    Builder, Corruption, DpopPolicy, DpopProof, Endpoint, Fault, Peer, RecordedRequest, Testbed,
 };
 use serde_json::json;
 use url::Url;
@@ -34,7 +33,7 @@ async fn fixture(builder: Builder) -> Fixture {
 }
 
 /// Returns a server that accepts these token types.
-fn with_token_kinds(kinds: Kinds) -> Builder {
+fn with_token_kinds(kinds: DpopPolicy) -> Builder {
     Testbed::builder().dpop(kinds)
 }
 
@@ -44,27 +43,24 @@ async fn logged_in(builder: Builder) -> (Fixture, Session) {
     (fixture, session)
 }
 
-fn options(dpop: DpopPolicy) -> LoginOptions {
-    let mut options = LoginOptions::default();
-    options.dpop = dpop;
-    options
+/// Returns the options of a login with bound tokens: always, never, or if the server requires them.
+fn with_dpop(is_bound: Option<bool>) -> impl Fn(Login) -> Login {
+    move |login| match is_bound {
+        Some(is_bound) => login.dpop(is_bound),
+        None => login,
+    }
 }
 
 fn notes(fixture: &Fixture) -> Url {
     fixture.server.as_url().join(NOTES).unwrap()
 }
 
-fn authorized(fixture: &Fixture, session: &Session) -> Authorized {
-    Authorized::new(fixture.platform.clone(), Arc::new(session.clone()))
+async fn read(session: &Session) -> Result<Response, Error> {
+    bounded(Box::pin(session.get("notes").send())).await
 }
 
-async fn read(fixture: &Fixture, session: &Session) -> Result<Response, Error> {
-    let request = authorized(fixture, session).get(notes(fixture));
-    bounded(Box::pin(request.send())).await
-}
-
-async fn request_status(fixture: &Fixture, session: &Session) -> u16 {
-    read(fixture, session).await.unwrap().status.as_u16()
+async fn request_status(session: &Session) -> u16 {
+    read(session).await.unwrap().status.as_u16()
 }
 
 fn request_count(fixture: &Fixture) -> usize {
@@ -95,15 +91,15 @@ fn thumbprint(proof: &DpopProof) -> String {
 
 #[tokio::test]
 async fn a_server_that_requires_bound_tokens_gets_them() {
-    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
+    let (fixture, session) = logged_in(with_token_kinds(DpopPolicy::Required)).await;
     let mut url = notes(&fixture);
     url.set_query(Some("secret=planted"));
     url.set_fragment(Some("planted"));
     for _ in 0..3 {
-        let response = authorized(&fixture, &session).get(url.clone()).send().await;
+        let response = session.get(&url).send().await;
         assert_eq!(response.unwrap().status, 200);
     }
-    let record = session.record();
+    let record = session.record().unwrap();
     let key = record.dpop.unwrap().thumbprint();
     assert_eq!(record.tokens.access_token.scheme(), AuthScheme::DPoP);
     assert_eq!(
@@ -134,15 +130,15 @@ async fn a_server_that_requires_bound_tokens_gets_them() {
 
 #[tokio::test]
 async fn a_server_that_accepts_both_token_types_gets_the_requested_one() {
-    for (policy, bound) in [
-        (DpopPolicy::Auto, false),
-        (DpopPolicy::Never, false),
-        (DpopPolicy::Always, true),
-    ] {
-        let fixture = fixture(with_token_kinds(Kinds::Offered)).await;
-        let session = fixture.login_with(&options(policy)).await.unwrap();
-        assert_eq!(request_status(&fixture, &session).await, 200);
-        assert_eq!(session.record().dpop.is_some(), bound, "{policy:?}");
+    for (policy, bound) in [(None, false), (Some(false), false), (Some(true), true)] {
+        let fixture = fixture(with_token_kinds(DpopPolicy::Offered)).await;
+        let session = fixture.login_with(with_dpop(policy)).await.unwrap();
+        assert_eq!(request_status(&session).await, 200);
+        assert_eq!(
+            session.record().unwrap().dpop.is_some(),
+            bound,
+            "{policy:?}"
+        );
         assert_eq!(all_proofs(&fixture).len(), 2 * usize::from(bound));
         assert_eq!(session.proof_generator().is_some(), bound);
         let opened = &fixture.user.opened_urls()[0];
@@ -155,19 +151,19 @@ async fn a_server_that_accepts_both_token_types_gets_the_requested_one() {
 
 #[tokio::test]
 async fn a_dpop_challenge_requests_bound_tokens() {
-    let fixture = fixture(with_token_kinds(Kinds::Offered)).await;
+    let fixture = fixture(with_token_kinds(DpopPolicy::Offered)).await;
     let line = "DPoP realm=\"notes\", algs=\"ES256\"".to_owned();
     fixture.testbed.set_fault(Fault::Challenge(vec![line]));
     let session = fixture.login().await.unwrap();
-    assert!(session.record().dpop.is_some());
+    assert!(session.record().unwrap().dpop.is_some());
     fixture.testbed.clear_faults();
-    assert_eq!(request_status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&session).await, 200);
 }
 
 #[tokio::test]
 async fn a_login_without_a_key_fails_at_a_server_that_requires_one() {
-    let fixture = fixture(with_token_kinds(Kinds::Required)).await;
-    let refused = fixture.login_with(&options(DpopPolicy::Never)).await;
+    let fixture = fixture(with_token_kinds(DpopPolicy::Required)).await;
+    let refused = fixture.login_with(with_dpop(Some(false))).await;
     assert!(matches!(refused, Err(Error::TokenExchange { .. })));
     assert_eq!(all_proofs(&fixture), []);
     fixture.assert_nothing_is_stored().await;
@@ -177,12 +173,12 @@ async fn a_login_without_a_key_fails_at_a_server_that_requires_one() {
 async fn a_bearer_token_in_response_to_a_proof_is_rejected() {
     let named = Fault::TokenField("token_type".to_owned(), json!("bearer"));
     for builder in [
-        with_token_kinds(Kinds::Off),
-        with_token_kinds(Kinds::Offered).fault(named),
+        with_token_kinds(DpopPolicy::Off),
+        with_token_kinds(DpopPolicy::Offered).fault(named),
     ] {
         let fixture = fixture(builder).await;
-        let options = options(DpopPolicy::Always);
-        let refused = fixture.login_with(&options).await.unwrap_err();
+        let login = fixture.login_with(with_dpop(Some(true)));
+        let refused = login.await.unwrap_err();
         let downgraded = matches!(
             &refused,
             Error::TokenExchange {
@@ -210,13 +206,13 @@ async fn a_bound_token_in_response_to_a_request_without_a_proof_is_rejected() {
 async fn unsupported_signing_algorithms_fail_before_the_browser_opens() {
     let name = "dpop_signing_alg_values_supported".to_owned();
     for (kinds, policy) in [
-        (Kinds::Offered, DpopPolicy::Always),
-        (Kinds::Required, DpopPolicy::Auto),
+        (DpopPolicy::Offered, Some(true)),
+        (DpopPolicy::Required, None),
     ] {
         let fixture = fixture(with_token_kinds(kinds)).await;
         let listed = Fault::MetadataField(name.clone(), json!(["RS256", "EdDSA"]));
         fixture.testbed.set_fault(listed);
-        let error = fixture.login_with(&options(policy)).await.unwrap_err();
+        let error = fixture.login_with(with_dpop(policy)).await.unwrap_err();
         let unsupported = matches!(
             error,
             Error::Authorization(AuthorizationError::DpopUnsupported(_))
@@ -229,14 +225,14 @@ async fn unsupported_signing_algorithms_fail_before_the_browser_opens() {
 
 #[tokio::test]
 async fn a_proof_is_sent_only_to_the_server_of_its_token() {
-    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
+    let (fixture, session) = logged_in(with_token_kinds(DpopPolicy::Required)).await;
     let canary = Testbed::start().await.unwrap();
     let seen = fixture.testbed.requests().len();
     for url in [
         canary.server_url(),
         fixture.server.as_url().join("/").unwrap(),
     ] {
-        let error = authorized(&fixture, &session).get(url).send().await;
+        let error = session.get(&url).send().await;
         let outside = matches!(
             error,
             Err(Error::Authorization(
@@ -252,17 +248,17 @@ async fn a_proof_is_sent_only_to_the_server_of_its_token() {
             .testbed
             .set_fault(Fault::Corrupt(endpoint, elsewhere));
     }
-    assert_eq!(request_status(&fixture, &session).await, 307);
+    assert_eq!(request_status(&session).await, 307);
     session.refresh().await.unwrap_err();
     assert!(canary.requests().is_empty());
 }
 
 #[tokio::test]
 async fn any_http_client_can_send_a_bound_token() {
-    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
+    let (fixture, session) = logged_in(with_token_kinds(DpopPolicy::Required)).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = notes(&fixture);
-    let response = authorized(&fixture, &session)
+    let response = session
         .send(&Method::GET, &url, |credentials| {
             assert!(credentials.authorization.is_sensitive());
             let proof = credentials.proof.as_ref();
@@ -280,17 +276,17 @@ async fn any_http_client_can_send_a_bound_token() {
 
 #[tokio::test]
 async fn requesting_another_token_type_starts_a_new_login() {
-    let fixture = fixture(with_token_kinds(Kinds::Offered)).await;
-    let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
+    let fixture = fixture(with_token_kinds(DpopPolicy::Offered)).await;
+    let client = fixture.client();
     for (policy, logins) in [
-        (DpopPolicy::Auto, 1),
-        (DpopPolicy::Always, 2),
-        (DpopPolicy::Auto, 2),
-        (DpopPolicy::Always, 2),
-        (DpopPolicy::Never, 3),
+        (None, 1),
+        (Some(true), 2),
+        (None, 2),
+        (Some(true), 2),
+        (Some(false), 3),
     ] {
-        let session = sessions.ensure(&fixture.server, &options(policy)).await;
-        assert_eq!(request_status(&fixture, &session.unwrap()).await, 200);
+        let session = with_dpop(policy)(client.login(&fixture.server)).await;
+        assert_eq!(request_status(&session.unwrap()).await, 200);
         assert_eq!(fixture.user.opened_urls().len(), logins, "{policy:?}");
     }
 }
@@ -299,11 +295,11 @@ async fn requesting_another_token_type_starts_a_new_login() {
 #[tokio::test]
 async fn a_server_that_starts_to_require_bound_tokens_gets_them_by_a_new_login() {
     for (also_bearer, policy, logins, scheme) in [
-        (false, DpopPolicy::Auto, 2, AuthScheme::DPoP),
-        (true, DpopPolicy::Auto, 1, AuthScheme::Bearer),
-        (false, DpopPolicy::Never, 1, AuthScheme::Bearer),
+        (false, None, 2, AuthScheme::DPoP),
+        (true, None, 1, AuthScheme::Bearer),
+        (false, Some(false), 1, AuthScheme::Bearer),
     ] {
-        let (fixture, _) = logged_in(with_token_kinds(Kinds::Offered)).await;
+        let (fixture, _) = logged_in(with_token_kinds(DpopPolicy::Offered)).await;
         let metadata = fixture.server.as_url().join(crate::support::PRM).unwrap();
         let named = format!("resource_metadata=\"{metadata}\"");
         let mut challenges = vec![format!("DPoP {named}, algs=\"ES256\"")];
@@ -312,15 +308,10 @@ async fn a_server_that_starts_to_require_bound_tokens_gets_them_by_a_new_login()
         }
         fixture.testbed.set_fault(Fault::Challenge(challenges));
         fixture.testbed.revoke_access_tokens();
-        let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-        let server = fixture.server.clone();
-        let source = InteractiveSession::open(platform, store, server, options(policy))
-            .await
-            .unwrap();
-        let authorized = Authorized::new(fixture.platform.clone(), Arc::new(source.clone()));
-        let response = bounded(Box::pin(authorized.get(notes(&fixture)).send())).await;
-        assert_eq!(response.unwrap().status, 200);
+        let login = with_dpop(policy)(fixture.client().login(&fixture.server));
+        let session = login.on_demand().await.unwrap();
+        assert_eq!(request_status(&session).await, 200);
         assert_eq!(fixture.user.opened_urls().len(), logins);
-        assert_eq!(source.cached_token().unwrap().scheme(), scheme);
+        assert_eq!(session.cached_token().unwrap().scheme(), scheme);
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    Error, RecordedGrant, RegisteredScope, Remedy, Secret, ServerUrl, TokenSource as _, TokenStore,
+    Error, Remedy, Secret, ServerUrl, TokenStore,
     error::TokenStorageError,
-    proto::server_metadata::Issuer,
+    flow::{Issuer, RecordedGrant, RegisteredScope},
     store::{Backend, EncryptedFileStore, Entry, LoginKey, MemoryBackend, Revision},
 };
 use serde_json::json;

@@ -10,10 +10,10 @@ use std::{
 
 use http::Method;
 use mcp_client_oauth::{
-    Authorized, Client, Error, InteractiveSession, LoginOptions, PreregisteredClient, Secret,
-    Session, TokenSource, logout,
+    Error, Login, Session,
+    adapters::{AuthorizedClient, TokenSource as _},
+    flow::refresh,
     platform::{Clock as _, SystemClock},
-    refresh,
 };
 use mcp_oauth_testbed::{Corruption, DpopPolicy, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
@@ -140,13 +140,13 @@ async fn assert_nothing_leaked(fixture: &Fixture, output: &CapturedOutput, at_le
 }
 
 pub(crate) fn print_session(output: &CapturedOutput, session: &Session) {
-    let record = session.record();
+    let record = session.record().unwrap();
     output.print(session);
     output.print(&record);
     output.print(&record.tokens);
     output.print(&record.identity);
     output.print(&record.discovery);
-    output.print(&session.ready_header());
+    output.print(&session.cached_header());
 }
 
 #[tokio::test]
@@ -154,13 +154,11 @@ async fn the_life_of_a_login_prints_no_secret() {
     let (output, _guard) = CapturedOutput::capture();
     let builder = Testbed::builder().confidential_registrations(true);
     let fixture = Fixture::with(builder).await;
-    let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
-    let options = LoginOptions::default();
-    let session = sessions.ensure(&fixture.server, &options).await.unwrap();
-    let source: Arc<dyn TokenSource> = Arc::new(session.clone());
-    let authorized = Authorized::new(fixture.platform.clone(), source);
-    let notes = fixture.server.as_url().join("/mcp/notes").unwrap();
-    let request = authorized.get(notes.clone());
+    let client = fixture.client();
+    let login = client.login(&fixture.server);
+    let session = login.clone().await.unwrap();
+    let authorized = AuthorizedClient::new(fixture.platform.clone(), session.clone());
+    let request = session.get("notes");
     output.print(&request);
     fixture.testbed.revoke_access_tokens();
     output.print(&request.send().await.unwrap());
@@ -168,23 +166,23 @@ async fn the_life_of_a_login_prints_no_secret() {
     let key = fixture.key();
     let registration = fixture
         .store
-        .registration(session.record().discovery.issuer())
+        .registration(session.record().unwrap().discovery.issuer())
         .await;
     output.print(&registration.unwrap());
     for value in [
-        &sessions as &dyn Debug,
+        &client as &dyn Debug,
         &fixture.store,
         &fixture.platform,
         &authorized,
         &key,
-        &options,
+        &login,
     ] {
         output.print(value);
     }
     let lock = fixture.store.lock(&key).await.unwrap();
     output.print(&lock);
     drop(lock);
-    output.print(&sessions.logout(&key).await.unwrap());
+    output.print(&client.logout(&key).await.unwrap());
     assert!(output.text().len() > 1000);
     // State, code, verifier, client secret, two access and two refresh tokens.
     assert_nothing_leaked(&fixture, &output, 8).await;
@@ -198,10 +196,9 @@ async fn a_login_with_a_key_prints_neither_key_nor_proof() {
     let fixture = Fixture::with(builder.dpop_nonces_at(Peer::Mcp)).await;
     fixture.clock.set(SystemClock::default().now());
     let session = fixture.login().await.unwrap();
-    let authorized = Authorized::new(fixture.platform.clone(), Arc::new(session.clone()));
     let notes = fixture.server.as_url().join("/mcp/notes").unwrap();
-    output.print(&authorized.get(notes.clone()).send().await.unwrap());
-    let response = authorized.send(&Method::GET, &notes, |credentials| {
+    output.print(&session.get("notes").send().await.unwrap());
+    let response = session.send(&Method::GET, &notes, |credentials| {
         output.print(&credentials);
         async { Ok(http::Response::new(())) }
     });
@@ -215,7 +212,7 @@ async fn a_login_with_a_key_prints_neither_key_nor_proof() {
         output.print_error(&session.refresh().await.unwrap_err());
         fixture.testbed.clear_faults();
     }
-    output.print(&refresh(&fixture.platform, &session.record()).await);
+    output.print(&refresh(&fixture.platform, &session.record().unwrap()).await);
     // State, code, verifier, key, tokens, and at least five proofs.
     assert_nothing_leaked(&fixture, &output, 12).await;
 }
@@ -224,16 +221,12 @@ async fn a_login_with_a_key_prints_neither_key_nor_proof() {
 async fn a_configured_secret_is_not_printed() {
     let (output, _guard) = CapturedOutput::capture();
     let fixture = Fixture::with(Testbed::builder().client("by-hand", Some("planted-secret"))).await;
-    let mut options = LoginOptions::default();
-    let secret = Secret::new("planted-secret".to_owned());
-    options.identity.preregistered = Some(PreregisteredClient::new("by-hand", Some(secret)));
-    output.print(&options);
-    let session = fixture.login_with(&options).await.unwrap();
+    let preregistered = |login: Login| login.client_id("by-hand").client_secret("planted-secret");
+    let login = preregistered(fixture.client().login(&fixture.server));
+    output.print(&login);
+    let session = fixture.login_with(preregistered).await.unwrap();
     print_session(&output, &session);
-    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-    let interactive =
-        InteractiveSession::open(platform, store, fixture.server.clone(), options).await;
-    output.print(&interactive.unwrap());
+    output.print(&login.on_demand().await.unwrap());
     assert_nothing_leaked(&fixture, &output, 4).await;
 }
 
@@ -254,24 +247,22 @@ async fn a_secret_in_a_server_error_is_not_printed() {
     let (output, _guard) = CapturedOutput::capture();
     let fixture =
         Fixture::with(Testbed::builder().client("by-hand", Some("hunter2-hunter2"))).await;
-    let mut options = LoginOptions::default();
-    let secret = Secret::new("hunter2-hunter2".to_owned());
-    options.identity.preregistered = Some(PreregisteredClient::new("by-hand", Some(secret)));
-    let session = fixture.login_with(&options).await.unwrap();
-    let tokens = session.record().tokens;
+    let login = fixture.login_with(|login| {
+        let login = login.client_id("by-hand");
+        login.client_secret("hunter2-hunter2")
+    });
+    let record = login.await.unwrap().record().unwrap();
+    let tokens = record.tokens.clone();
     let refresh_token = tokens.refresh_token.unwrap();
 
     for secret in [refresh_token.expose().as_str(), "hunter2-hunter2"] {
         fixture.testbed.clear_faults();
         fixture.testbed.set_fault(echo("/token", secret));
         fixture.testbed.set_fault(echo("/revoke", secret));
-        let record = session.record();
         let error = refresh(&fixture.platform, &record).await.unwrap_err();
         output.print_error(&error.into());
-        let outcome = logout(&fixture.platform, &fixture.store, &fixture.key())
-            .await
-            .unwrap();
-        output.print(&outcome);
+        let outcome = fixture.client().logout(fixture.key()).await;
+        output.print(&outcome.unwrap());
         let mut lock = fixture.store.lock(&fixture.key()).await.unwrap();
         fixture.store.save(&mut lock, &record).await.unwrap();
     }

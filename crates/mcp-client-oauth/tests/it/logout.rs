@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use http::{HeaderMap, StatusCode};
 use mcp_client_oauth::{
-    Error, Logout, RevocationOutcome, Session, TokenSource, logout,
+    Client, Error, Login, Logout, RevocationOutcome, Session,
     platform::{HttpClient, HttpError, Request, ReqwestClient, Response},
     store::LoginKey,
 };
@@ -15,7 +15,7 @@ use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 use crate::support::{Fixture, ShortTimeout, bounded};
 
 async fn log_out(fixture: &Fixture) -> Logout {
-    let outcome = bounded(logout(&fixture.platform, &fixture.store, &fixture.key()))
+    let outcome = bounded(fixture.client().logout(fixture.key()))
         .await
         .unwrap();
     fixture.assert_nothing_is_stored().await;
@@ -44,7 +44,7 @@ fn revocations(fixture: &Fixture) -> Vec<(String, String)> {
 #[tokio::test]
 async fn the_refresh_token_is_revoked_before_the_access_token() {
     let (fixture, session) = logged_in().await;
-    let tokens = session.record().tokens;
+    let tokens = session.record().unwrap().tokens;
     let outcome = log_out(&fixture).await;
     assert!(outcome.removed && matches!(outcome.remote, RevocationOutcome::Revoked));
     let refresh_token = tokens.refresh_token.unwrap().expose().clone();
@@ -131,8 +131,8 @@ async fn an_access_token_that_is_not_revoked_is_reported_as_still_valid() {
         let http = Arc::new(NoAccessTokens(ReqwestClient::default()));
         let mut platform = fixture.platform.clone();
         platform.http = http;
-        let key = fixture.key();
-        let outcome = bounded(logout(&platform, &fixture.store, &key)).await;
+        let client = Client::with_platform(platform, fixture.store.clone());
+        let outcome = bounded(client.logout(fixture.key())).await;
         let remote = outcome.unwrap().remote;
         let partly = matches!(remote, RevocationOutcome::AccessTokenNotRevoked);
         assert_eq!(partly, is_partly_revoked, "{remote:?}");
@@ -151,9 +151,8 @@ async fn a_server_that_never_responds_times_out() {
         Corruption::NeverResponds,
     ));
     let platform = ShortTimeout::platform(Duration::from_millis(100), &fixture);
-    let outcome = bounded(logout(&platform, &fixture.store, &fixture.key()))
-        .await
-        .unwrap();
+    let client = Client::with_platform(platform, fixture.store.clone());
+    let outcome = bounded(client.logout(fixture.key())).await.unwrap();
     assert!(outcome.removed && matches!(outcome.remote, RevocationOutcome::Failed(Error::Http(_))));
     assert_eq!(revocations(&fixture).len(), 1);
     fixture.assert_nothing_is_stored().await;
@@ -165,9 +164,8 @@ async fn a_logout_waits_five_seconds_at_most() {
     let recorder = Arc::new(mcp_client_oauth::testing::ScriptedHttp::default());
     let mut platform = fixture.platform.clone();
     platform.http = Arc::clone(&recorder) as _;
-    let outcome = logout(&platform, &fixture.store, session.key())
-        .await
-        .unwrap();
+    let client = Client::with_platform(platform, fixture.store.clone());
+    let outcome = client.logout(session.key()).await.unwrap();
     assert!(matches!(outcome.remote, RevocationOutcome::Failed(_)));
     assert_eq!(recorder.requests()[0].deadline, Duration::from_secs(5));
 }
@@ -202,7 +200,7 @@ async fn a_pending_refresh_ends_first_and_its_tokens_are_revoked() {
     let (outcome, ()) = tokio::join!(log_out(&fixture), async { fixture.testbed.release() });
     assert!(matches!(outcome.remote, RevocationOutcome::Revoked));
     bounded(refreshing).await.unwrap().unwrap();
-    let renewed = session.record().tokens.refresh_token.unwrap();
+    let renewed = session.record().unwrap().tokens.refresh_token.unwrap();
     assert_eq!(&revocations(&fixture)[0].1, renewed.expose());
     assert!(!fixture.testbed.families()[0].alive);
 }
@@ -210,10 +208,9 @@ async fn a_pending_refresh_ends_first_and_its_tokens_are_revoked() {
 #[tokio::test]
 async fn a_logout_of_one_account_keeps_the_others() {
     let fixture = Fixture::start().await;
-    let mut options = mcp_client_oauth::LoginOptions::default();
-    options.account = Some("other".to_owned());
     fixture.login().await.unwrap();
-    fixture.login_with(&options).await.unwrap();
+    let other = |login: Login| login.account("other");
+    fixture.login_with(other).await.unwrap();
     log_out(&fixture).await;
     let left = fixture.store.keys().await.unwrap();
     assert_eq!(

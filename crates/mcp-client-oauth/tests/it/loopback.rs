@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use mcp_client_oauth::LoginOptions;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -16,7 +15,7 @@ const OVERSIZED: usize = 8 * 1024 + 100;
 
 async fn pending_login() -> (Fixture, PendingLogin) {
     let fixture = Fixture::start().await.with_user(TestUser::idle());
-    let waiting = fixture.start_login(LoginOptions::default()).await;
+    let waiting = fixture.start_login(|login| login).await;
     (fixture, waiting)
 }
 

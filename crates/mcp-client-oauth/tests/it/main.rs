@@ -33,6 +33,7 @@ mod crash;
 mod dependencies;
 mod device;
 mod discovery;
+mod documents;
 mod dpop;
 mod encrypted;
 mod examples;

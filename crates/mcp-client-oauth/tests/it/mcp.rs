@@ -4,8 +4,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use mcp_client_oauth::{
-    InteractiveSession, LoginOptions, Session,
-    mcp::{AuthorizedClient, connect, connect_with_lifecycle},
+    Session,
+    adapters::rmcp::{RmcpHttpClient, connect_with},
+    platform::ReqwestClient,
 };
 use mcp_oauth_testbed::{Fault, Peer, PrmForm, ProtocolEra, ResponseForm, Testbed};
 use rmcp::{
@@ -22,10 +23,14 @@ type Client = RunningService<RoleClient, ClientConfig>;
 async fn connected(builder: mcp_oauth_testbed::Builder) -> (Fixture, Session, Client) {
     let fixture = Fixture::with(builder).await;
     let session = fixture.login().await.unwrap();
-    let client = bounded(Box::pin(connect(Arc::new(session.clone()))))
-        .await
-        .unwrap();
+    let client = bounded(Box::pin(session.mcp())).await.unwrap();
     (fixture, session, client)
+}
+
+/// Returns a session that logs in when it needs a token.
+async fn on_demand(fixture: &Fixture) -> Session {
+    let login = fixture.client().login(&fixture.server);
+    login.on_demand().await.unwrap()
 }
 
 async fn call(client: &Client, tool: &'static str, arguments: Value) -> Option<Value> {
@@ -82,12 +87,9 @@ async fn a_known_protocol_version_needs_no_negotiation() {
         let fixture = Fixture::start().await;
         let session = fixture.login().await.unwrap();
         let before = fixture.testbed.requests().len();
-        let client = bounded(Box::pin(connect_with_lifecycle(
-            Arc::new(session),
-            lifecycle,
-        )))
-        .await
-        .unwrap();
+        let network = ReqwestClient::default();
+        let client = connect_with(session, &network, Some(lifecycle));
+        let client = bounded(Box::pin(client)).await.unwrap();
         let requests = fixture.testbed.requests();
         assert_eq!(requests[before].json().unwrap()["method"], first);
         adds(&client).await;
@@ -100,10 +102,10 @@ async fn a_token_rejected_during_a_session_is_replaced() {
     for wire in [ProtocolEra::Stateful, ProtocolEra::Stateless] {
         let (fixture, session, client) = connected(Testbed::builder().protocol_era(wire)).await;
         adds(&client).await;
-        let before = session.record().tokens.access_token;
+        let before = session.record().unwrap().tokens.access_token;
         fixture.testbed.revoke_access_tokens();
         adds(&client).await;
-        assert_ne!(session.record().tokens.access_token, before);
+        assert_ne!(session.record().unwrap().tokens.access_token, before);
         assert_eq!(fixture.refreshes(), 1);
         bounded(client.cancel()).await.unwrap();
     }
@@ -115,11 +117,11 @@ async fn a_token_rejected_during_a_session_is_replaced() {
 async fn a_401_without_a_challenge_rejects_the_token() {
     for wire in [ProtocolEra::Stateful, ProtocolEra::Stateless] {
         let (fixture, session, client) = connected(Testbed::builder().protocol_era(wire)).await;
-        let before = session.record().tokens.access_token;
+        let before = session.record().unwrap().tokens.access_token;
         fixture.testbed.set_fault(Fault::NoChallenge);
         fixture.testbed.revoke_access_tokens();
         adds(&client).await;
-        assert_ne!(session.record().tokens.access_token, before);
+        assert_ne!(session.record().unwrap().tokens.access_token, before);
         assert_eq!(fixture.refreshes(), 1);
         bounded(client.cancel()).await.unwrap();
     }
@@ -128,13 +130,8 @@ async fn a_401_without_a_challenge_rejects_the_token() {
 #[tokio::test]
 async fn a_tool_that_needs_more_scope_starts_a_login() {
     let fixture = Fixture::with(Testbed::builder().step_up(true)).await;
-    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-    let server = fixture.server.clone();
-    let options = LoginOptions::default();
-    let source = InteractiveSession::open(platform, store, server, options)
-        .await
-        .unwrap();
-    let client = bounded(Box::pin(connect(Arc::new(source)))).await.unwrap();
+    let session = on_demand(&fixture).await;
+    let client = bounded(Box::pin(session.mcp())).await.unwrap();
     adds(&client).await;
     let count = call(&client, "write_note", json!({"text": "feed the cat"})).await;
     assert_eq!(count, Some(json!({"count": 2})));
@@ -152,12 +149,8 @@ async fn a_challenge_in_a_second_header_line_leads_to_a_login() {
             "Negotiate".to_owned(),
             format!("Bearer resource_metadata=\"{url}\""),
         ]));
-        let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-        let options = LoginOptions::default();
-        let source = InteractiveSession::open(platform, store, fixture.server.clone(), options)
-            .await
-            .unwrap();
-        let client = bounded(Box::pin(connect(Arc::new(source)))).await.unwrap();
+        let session = on_demand(&fixture).await;
+        let client = bounded(Box::pin(session.mcp())).await.unwrap();
         fixture.testbed.revoke_all_tokens();
         adds(&client).await;
         assert_eq!(fixture.user.opened_urls().len(), 2);
@@ -172,7 +165,7 @@ async fn a_missing_login_is_reported_before_any_request() {
     fixture.store.remove(&fixture.key()).await.unwrap();
     fixture.advance(std::time::Duration::from_secs(300));
     let before = fixture.testbed.count(Peer::Mcp, "POST", "/mcp");
-    assert!(connect(Arc::new(session)).await.is_err());
+    assert!(session.mcp().await.is_err());
     assert_eq!(fixture.testbed.count(Peer::Mcp, "POST", "/mcp"), before);
 }
 
@@ -181,7 +174,7 @@ async fn a_token_is_sent_only_to_its_server() {
     let (fixture, session, client) = connected(Testbed::builder()).await;
     let third_party = Testbed::builder().unprotected(true).start().await.unwrap();
     let uri: Arc<str> = third_party.server_url().as_str().into();
-    let authorized = AuthorizedClient::new(Arc::new(session)).unwrap();
+    let authorized = RmcpHttpClient::new(session).unwrap();
     let gone = authorized
         .delete_session(uri, "session".into(), None, HashMap::default())
         .await;

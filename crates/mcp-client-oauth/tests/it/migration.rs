@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
+    store::migration::{ConflictPolicy, MigrationCopy, MigrationError, Skipped},
     store::{
         Backend, EncryptedFileStore, Entry, KeySource, LockGuard, MemoryBackend, NamePage,
         NameQuery, Revision, StoredEntry,
-        migration::{ConflictPolicy, MigrationCopy, MigrationError, Skipped},
     },
 };
 

@@ -4,10 +4,9 @@
 use std::time::{Duration, SystemTime};
 
 use mcp_client_oauth::{
-    DiscoveryOptions, Error, IdentityOptions, LoginOptions, NonInteractiveGrant,
-    PreregisteredClient, Remedy, Secret, Session, TokenSource,
+    Error, Grant, Login, Remedy, Secret, Session,
     error::{NonInteractiveGrantError, RegistrationError},
-    proto::{private_key::PrivateKey, server_metadata::Issuer},
+    flow::{Issuer, PreregisteredClient, PrivateKey},
 };
 use mcp_oauth_testbed::{Builder, ConfidentialClient, Peer, RecordedRequest, Testbed};
 
@@ -37,22 +36,21 @@ fn secret(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
 }
 
-fn client() -> PreregisteredClient {
-    PreregisteredClient::new("robot", Some(secret("s3cret of the robot")))
+/// Sets the client of [`with_client`].
+fn as_client(login: Login) -> Login {
+    login
+        .client_id("robot")
+        .client_secret(secret("s3cret of the robot"))
+}
+
+/// Sets that client, and the grant of its credentials.
+fn credentials(login: Login) -> Login {
+    as_client(login).grant(Grant::ClientCredentials)
 }
 
 fn with_client() -> Builder {
     let confidential = ConfidentialClient::with_secret("robot", "s3cret of the robot");
     Testbed::builder().confidential_client(confidential)
-}
-
-fn options(client: Option<PreregisteredClient>, grant: NonInteractiveGrant) -> LoginOptions {
-    let mut identity = IdentityOptions::default();
-    identity.preregistered = client;
-    let mut options = LoginOptions::default();
-    options.identity = identity;
-    options.non_interactive = Some(grant);
-    options
 }
 
 /// Returns the names of the form fields, in order.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_client_oauth::{
-    Error, LoginOptions, Remedy,
-    error::{AuthorizationError, TokenError},
-    proto::authorize_parameters::AuthorizeParameterError,
+    Error, Login, Remedy,
+    error::{AuthorizationError, AuthorizeParameterError, TokenError},
+    flow::Quirks,
 };
 use mcp_oauth_testbed::{
     Builder, Fault, Testbed,
@@ -45,9 +45,8 @@ async fn only_logins_with_openid_send_a_nonce_and_it_is_new_each_time() {
     let fixture = Fixture::with(openid()).await;
     fixture.login().await.unwrap();
     fixture.login().await.unwrap();
-    let mut options = LoginOptions::default();
-    options.scope = Some("notes:read".parse().unwrap());
-    fixture.login_with(&options).await.unwrap();
+    let without_openid = |login: Login| login.scope("notes:read");
+    fixture.login_with(without_openid).await.unwrap();
     let [first, second, without] = &fixture.user.opened_urls()[..] else {
         panic!()
     };
@@ -107,15 +106,15 @@ async fn an_id_token_without_a_nonce_or_none_at_all_is_accepted() {
 
 #[tokio::test]
 async fn a_nonce_cannot_be_set_as_a_stored_parameter() {
-    let mut options = LoginOptions::default();
-    let more = &mut options.discovery.quirks.authorization_params;
-    let refused = more.insert("nonce", "remembered");
+    let mut quirks = Quirks::default();
+    let refused = quirks.authorization_params.insert("nonce", "remembered");
     assert!(matches!(refused, Err(AuthorizeParameterError::Reserved(_))));
     let fixture = Fixture::with(openid()).await;
     let endpoint = format!("{}/authorize?nonce=of-the-server", fixture.testbed.issuer());
     let fault = Fault::MetadataField("authorization_endpoint".to_owned(), endpoint.into());
     fixture.testbed.set_fault(fault);
-    fixture.login_with(&options).await.unwrap();
+    let login = fixture.login_with(|login| login.quirks(quirks));
+    login.await.unwrap();
     assert_eq!(parameter(&fixture.user.opened_urls()[0], "nonce").len(), 43);
 }
 

@@ -2,13 +2,12 @@
 //! `interop/server.mjs` sets it up. It requires PKCE, rotates refresh tokens, and gives a new nonce
 //! for each DPoP proof.
 
-use std::sync::Arc;
+use std::{future::IntoFuture as _, sync::Arc};
 
 use mcp_client_oauth::{
-    Authorized, DpopPolicy, IdentityOptions, LoginOptions, NonInteractiveGrant,
-    PreregisteredClient, Remedy, RevocationOutcome, Secret, Session, TokenStore, login, logout,
+    Client, Error, Grant, Login, Remedy, RevocationOutcome, Secret, Session, TokenStore,
+    flow::{AuthScheme, PrivateKey},
     platform::{Clock, Interaction, Platform, ReqwestClient, SystemClock},
-    proto::{private_key::PrivateKey, token::AuthScheme},
     store::{LoginKey, Record},
 };
 use mcp_oauth_testbed::{Algorithm, KeyPair};
@@ -48,9 +47,18 @@ impl Provider {
         })
     }
 
-    async fn login(&self, options: &LoginOptions) -> Session {
-        let login = login(&self.platform, &self.store, &self.server.resource, options);
-        bounded(Box::pin(login)).await.unwrap()
+    fn client(&self) -> Client {
+        Client::with_platform(self.platform.clone(), self.store.clone())
+    }
+
+    async fn login(&self) -> Session {
+        self.login_with(|login| login).await.unwrap()
+    }
+
+    /// Logs in with these options, also if a login is stored.
+    async fn login_with(&self, configure: impl FnOnce(Login) -> Login) -> Result<Session, Error> {
+        let login = configure(self.client().login(&self.server.resource));
+        bounded(login.reauthenticate().into_future()).await
     }
 
     fn key(&self) -> LoginKey {
@@ -64,11 +72,8 @@ impl Provider {
 
     /// Sends a request with the token to the MCP server, and returns the scheme that it saw.
     async fn scheme_at_the_resource(&self, session: &Session) -> String {
-        let server = Authorized::new(self.platform.clone(), Arc::new(session.clone()));
-        let url = self.server.resource.as_str().parse().unwrap();
-        let response = bounded(server.post(url).json(&json!({})).send())
-            .await
-            .unwrap();
+        let request = session.post(self.server.resource.as_str());
+        let response = bounded(request.json(&json!({})).send()).await.unwrap();
         let seen: Value = serde_json::from_slice(&response.body).unwrap();
         assert_eq!(response.status, 200, "{seen}");
         seen["scheme"].as_str().unwrap().to_owned()
@@ -78,9 +83,10 @@ impl Provider {
     async fn session_elsewhere(&self) -> Session {
         let (store, record) = (TokenStore::memory(), self.record().await);
         let mut lock = store.lock(&self.key()).await.unwrap();
-        let revision = store.save(&mut lock, &record).await.unwrap();
+        store.save(&mut lock, &record).await.unwrap();
         drop(lock);
-        Session::new(self.platform.clone(), store, self.key(), record, revision)
+        let client = Client::with_platform(self.platform.clone(), store);
+        client.session(self.key()).await.unwrap()
     }
 }
 
@@ -88,18 +94,10 @@ fn platform(clock: Arc<dyn Clock>, user: Arc<dyn Interaction>) -> Platform {
     Platform::new(Arc::new(ReqwestClient::default()), clock, user)
 }
 
-fn with_dpop() -> LoginOptions {
-    let mut options = LoginOptions::default();
-    options.dpop = DpopPolicy::Always;
-    options
-}
-
-fn client_credentials(client: PreregisteredClient) -> LoginOptions {
-    let mut options = LoginOptions::default();
-    options.identity = IdentityOptions::default();
-    options.identity.preregistered = Some(client);
-    options.non_interactive = Some(NonInteractiveGrant::ClientCredentials);
-    options
+/// Sets the client `robot`, with this secret, and the grant of its credentials.
+fn robot(login: Login, secret: &str) -> Login {
+    let login = login.client_id("robot").grant(Grant::ClientCredentials);
+    login.client_secret(Secret::new(secret.to_owned()))
 }
 
 fn refresh_token(record: &Record) -> &Secret<String> {
@@ -111,7 +109,7 @@ async fn a_browser_login_is_refreshed_after_its_token_expires() {
     let Some(provider) = Provider::start().await else {
         return;
     };
-    let session = provider.login(&LoginOptions::default()).await;
+    let session = provider.login().await;
     assert_eq!(provider.scheme_at_the_resource(&session).await, "Bearer");
     for _ in 0..3 {
         let before = provider.record().await;
@@ -132,7 +130,7 @@ async fn a_used_refresh_token_ends_the_login_and_a_new_login_works() {
     let Some(provider) = Provider::start().await else {
         return;
     };
-    let session = provider.login(&LoginOptions::default()).await;
+    let session = provider.login().await;
     let copy = provider.session_elsewhere().await;
     bounded(session.refresh()).await.unwrap();
     for session in [copy, session] {
@@ -146,7 +144,8 @@ async fn tokens_are_bound_to_a_key_and_every_nonce_is_stored() {
     let Some(provider) = Provider::start().await else {
         return;
     };
-    let session = provider.login(&with_dpop()).await;
+    let session = provider.login_with(|login| login.dpop(true)).await;
+    let session = session.unwrap();
     let token = provider.record().await.tokens.access_token;
     assert_eq!(token.scheme(), AuthScheme::DPoP);
     assert_eq!(provider.scheme_at_the_resource(&session).await, "DPoP");
@@ -160,22 +159,20 @@ async fn tokens_are_bound_to_a_key_and_every_nonce_is_stored() {
 
 #[tokio::test]
 async fn a_code_is_entered_on_another_device() {
-    for dpop in [DpopPolicy::Never, DpopPolicy::Always] {
+    for is_bound in [false, true] {
         let Some(mut provider) = Provider::start().await else {
             return;
         };
         let watch = Arc::new(CodeEntry::default());
         provider.platform = platform(watch.clone(), watch.clone());
-        let mut options = LoginOptions::default();
-        options.grant = Some("device_code".to_owned());
-        options.dpop = dpop;
-        let session = provider.login(&options).await;
+        let by_code = |login: Login| login.grant(Grant::DeviceCode).dpop(is_bound);
+        let session = provider.login_with(by_code).await.unwrap();
         let pages = watch.pages();
         // The pages are the code form, its confirmation, and the last page.
         let asked = pages.len() == 3 && pages[..2] == ["/device", "/device"];
         assert!(asked, "{pages:?}");
         let scheme = provider.scheme_at_the_resource(&session).await;
-        assert_eq!(scheme == "DPoP", dpop == DpopPolicy::Always);
+        assert_eq!(scheme == "DPoP", is_bound);
         bounded(session.refresh()).await.unwrap();
     }
 }
@@ -185,11 +182,9 @@ async fn client_credentials_work_with_a_secret() {
     let Some(provider) = Provider::start().await else {
         return;
     };
-    let secret = Secret::new("s3cret of the robot".to_owned());
-    let mut options = client_credentials(PreregisteredClient::new("robot", Some(secret)));
-    for (dpop, scheme) in [(DpopPolicy::Never, "Bearer"), (DpopPolicy::Always, "DPoP")] {
-        options.dpop = dpop;
-        let session = provider.login(&options).await;
+    for (is_bound, scheme) in [(false, "Bearer"), (true, "DPoP")] {
+        let robot = |login| robot(login, "s3cret of the robot").dpop(is_bound);
+        let session = provider.login_with(robot).await.unwrap();
         assert_eq!(provider.scheme_at_the_resource(&session).await, scheme);
         bounded(session.refresh()).await.unwrap();
         assert_eq!(provider.scheme_at_the_resource(&session).await, scheme);
@@ -205,8 +200,11 @@ async fn client_credentials_work_with_each_key_type() {
         let Some(provider) = Provider::with_keys(&[key.public_jwk()]).await else {
             return;
         };
-        let client = PreregisteredClient::new("robot-with-key", None).with_private_key(key);
-        let session = provider.login(&client_credentials(client)).await;
+        let robot = |login: Login| {
+            let login = login.client_id("robot-with-key").private_key(key);
+            login.grant(Grant::ClientCredentials)
+        };
+        let session = provider.login_with(robot).await.unwrap();
         assert_eq!(provider.scheme_at_the_resource(&session).await, "Bearer");
     }
 }
@@ -214,13 +212,13 @@ async fn client_credentials_work_with_each_key_type() {
 /// Its access tokens are JWTs, and it responds that it cannot revoke them.
 #[tokio::test]
 async fn revoked_tokens_are_rejected() {
-    for options in [LoginOptions::default(), with_dpop()] {
+    for is_bound in [false, true] {
         let Some(provider) = Provider::start().await else {
             return;
         };
-        provider.login(&options).await;
+        let session = provider.login_with(|login| login.dpop(is_bound)).await;
         let copy = provider.session_elsewhere().await;
-        let done = bounded(logout(&provider.platform, &provider.store, &provider.key())).await;
+        let done = bounded(session.unwrap().logout()).await;
         let remote = done.unwrap().remote;
         assert!(
             matches!(remote, RevocationOutcome::AccessTokenNotRevoked),
@@ -237,15 +235,8 @@ async fn a_client_that_cannot_authenticate_is_rejected() {
     let Some(provider) = Provider::start().await else {
         return;
     };
-    let secret = Secret::new("another".to_owned());
-    let options = client_credentials(PreregisteredClient::new("robot", Some(secret)));
-    let login = login(
-        &provider.platform,
-        &provider.store,
-        &provider.server.resource,
-        &options,
-    );
-    let error = bounded(Box::pin(login)).await.unwrap_err();
+    let login = provider.login_with(|login| robot(login, "another"));
+    let error = login.await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Reconfigure, "{error}");
     assert!(error.to_string().contains("invalid_client"), "{error}");
 }

@@ -2,7 +2,7 @@
 //! in October 2026 (without members that no client reads), unless a test says otherwise.
 
 use mcp_client_oauth::{
-    Error, LoginOptions, Remedy,
+    Error, Login, Remedy,
     error::{AuthorizationError, CallbackError, DiscoveryError, ServerMetadataError, TokenError},
 };
 use serde_json::{Value, json};
@@ -75,8 +75,8 @@ async fn the_template_of_entra_is_accepted_at_three_tenants() {
     let template = format!("https://{HOST}/{{tenantid}}/v2.0");
     for tenant in ["organizations", "common", "consumers"] {
         let scripted = Scripted::new(entra(HOST, tenant, &template));
-        let session = scripted.login(&preregistered()).await.unwrap();
-        let issuer = session.record().discovery.issuer().clone();
+        let session = scripted.login_with(preregistered).await.unwrap();
+        let issuer = session.record().unwrap().discovery.issuer().clone();
         assert_eq!(issuer.as_str(), format!("https://{HOST}/{tenant}/v2.0"));
     }
     let evil = "https://login.evil.example/{tenantid}/v2.0";
@@ -108,7 +108,7 @@ async fn the_template_of_entra_is_accepted_at_three_tenants() {
         ("login.windows-ppe.net", "organizations", dogfood),
     ] {
         let scripted = Scripted::new(entra(host, tenant, written));
-        let error = scripted.login(&preregistered()).await.unwrap_err();
+        let error = scripted.login_with(preregistered).await.unwrap_err();
         assert!(
             is_other_issuer(&error),
             "{host} {tenant} {written}: {error}"
@@ -142,14 +142,14 @@ fn cognito(issuer: &str) -> Servers {
 async fn cognito_is_trusted_to_check_pkce_without_listing_it() {
     let pool = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEf";
     let scripted = Scripted::new(cognito(pool));
-    scripted.login(&preregistered()).await.unwrap();
+    scripted.login_with(preregistered).await.unwrap();
     assert_eq!(scripted.requested("code_challenge_method"), "S256");
     for other in [
         "https://cognito-idp.us-east-1.amazonaws.com.evil.example/us-east-1_AbCdEf",
         "https://idp.us-east-1.amazonaws.com/us-east-1_AbCdEf",
     ] {
         let scripted = Scripted::new(cognito(other));
-        let error = scripted.login(&preregistered()).await.unwrap_err();
+        let error = scripted.login_with(preregistered).await.unwrap_err();
         let is_unlisted = matches!(error, Error::Discovery(DiscoveryError::PkceUnlisted(_)));
         assert!(is_unlisted, "{other}: {error}");
     }
@@ -177,8 +177,11 @@ async fn only_the_origin_is_accepted_as_iss_of_monday() {
     const ISSUER: &str = "https://auth.monday.com/mcp";
     for iss in [ISSUER, "https://auth.monday.com"] {
         let scripted = Scripted::new(monday(ISSUER, ISSUER).iss(iss));
-        let session = scripted.login(&LoginOptions::default()).await.unwrap();
-        assert_eq!(session.record().discovery.issuer().as_str(), ISSUER);
+        let session = scripted.login().await.unwrap();
+        assert_eq!(
+            session.record().unwrap().discovery.issuer().as_str(),
+            ISSUER
+        );
     }
     for iss in [
         "https://auth.monday.com/",
@@ -187,7 +190,7 @@ async fn only_the_origin_is_accepted_as_iss_of_monday() {
         "https://evil.example",
     ] {
         let scripted = Scripted::new(monday(ISSUER, ISSUER).iss(iss));
-        let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+        let error = scripted.login().await.unwrap_err();
         let Error::Authorization(AuthorizationError::Callback(cause)) = &error else {
             panic!("{iss}: {error}");
         };
@@ -206,10 +209,10 @@ async fn only_the_origin_is_accepted_as_iss_of_monday() {
     // Other issuers in the callback, and in the metadata, are compared exactly.
     let other = "https://auth.monday.com/other";
     let scripted = Scripted::new(monday(other, other).iss("https://auth.monday.com"));
-    let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+    let error = scripted.login().await.unwrap_err();
     assert!(matches!(error, Error::Authorization(_)), "{error}");
     let scripted = Scripted::new(monday(ISSUER, "https://auth.monday.com"));
-    let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+    let error = scripted.login().await.unwrap_err();
     assert!(is_other_issuer(&error), "{error}");
 }
 
@@ -236,6 +239,6 @@ async fn dropbox_gets_its_own_offline_access_parameter() {
         )
         .post("https://api.dropboxapi.com/oauth2/token", 200, &issued);
     let scripted = Scripted::new(servers);
-    scripted.login(&LoginOptions::default()).await.unwrap();
+    scripted.login().await.unwrap();
     assert_eq!(scripted.requested("token_access_type"), "offline");
 }

@@ -1,20 +1,21 @@
 //! Servers that differ from the specifications, and the overrides for them.
 
-use std::time::Duration;
+use std::{future::IntoFuture as _, time::Duration};
 
 use mcp_client_oauth::{
-    Client, Error, IssuerAlias, LoginOptions, Quirks, Remedy, ResourceParameter, Session,
+    Error, Login, Remedy, Session,
     error::{AuthorizationError, CallbackError, DiscoveryError, ServerMetadataError},
-    proto::{resource_metadata::Resource, server_metadata::Issuer},
+    flow::{Issuer, IssuerAlias, Quirks, Resource, ResourceParameter},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Testbed};
 
 use crate::support::{Fixture, bounded, parameters};
 
-fn with_quirks(change: impl FnOnce(&mut Quirks)) -> LoginOptions {
-    let mut options = LoginOptions::default();
-    change(&mut options.discovery.quirks);
-    options
+/// Returns the options of a login with these quirks.
+fn with_quirks(change: impl FnOnce(&mut Quirks)) -> impl Fn(Login) -> Login {
+    let mut quirks = Quirks::default();
+    change(&mut quirks);
+    move |login| login.quirks(quirks.clone())
 }
 
 /// Returns every value of a parameter of the authorization request.
@@ -30,9 +31,7 @@ fn form_value(fixture: &Fixture, name: &str) -> Option<String> {
 
 /// Opens the stored session as a later process does, after its token has expired.
 async fn expired_session(fixture: &Fixture) -> Session {
-    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-    let session = Session::open(platform, store, fixture.key()).await.unwrap();
-    session.unwrap()
+    fixture.client().session(fixture.key()).await.unwrap()
 }
 
 #[tokio::test]
@@ -78,9 +77,9 @@ async fn a_refresh_sends_the_scope_where_configured() {
     let session = fixture.login().await.unwrap();
     assert!(session.refresh().await.is_err());
     assert_eq!(form_value(&fixture, "scope"), None);
-    let mut options = with_quirks(|quirks| quirks.scope_on_refresh = Some(true));
-    options.scope = Some("notes:read notes:write".parse().unwrap());
-    fixture.login_with(&options).await.unwrap();
+    let options = with_quirks(|quirks| quirks.scope_on_refresh = Some(true));
+    let login = fixture.login_with(|login| options(login).scope("notes:read notes:write"));
+    login.await.unwrap();
     expired_session(&fixture).await.refresh().await.unwrap();
     let scope = form_value(&fixture, "scope");
     assert_eq!(scope.as_deref(), Some("notes:read notes:write"));
@@ -92,9 +91,9 @@ async fn a_refresh_requests_no_scope_that_was_not_granted() {
     let fixture = Fixture::start().await;
     let narrow = Fault::TokenField("scope".to_owned(), "notes:read".into());
     fixture.testbed.set_fault(narrow);
-    let mut options = with_quirks(|quirks| quirks.scope_on_refresh = Some(true));
-    options.scope = Some("notes:read notes:write".parse().unwrap());
-    fixture.login_with(&options).await.unwrap();
+    let options = with_quirks(|quirks| quirks.scope_on_refresh = Some(true));
+    let login = fixture.login_with(|login| options(login).scope("notes:read notes:write"));
+    login.await.unwrap();
     expired_session(&fixture).await.refresh().await.unwrap();
     assert_eq!(form_value(&fixture, "scope").as_deref(), Some("notes:read"));
 }
@@ -137,7 +136,7 @@ async fn a_form_encoded_token_response_is_accepted_where_configured() {
     assert!(refused.to_string().contains("it is a form, and not JSON"));
     let options = with_quirks(|quirks| quirks.form_encoded_responses = Some(true));
     let session = fixture.login_with(&options).await.unwrap();
-    assert!(session.record().tokens.refresh_token.is_some());
+    assert!(session.record().unwrap().tokens.refresh_token.is_some());
     fixture.advance(Duration::from_secs(3600));
     expired_session(&fixture).await.refresh().await.unwrap();
 }
@@ -169,7 +168,7 @@ async fn only_a_configured_issuer_alias_is_accepted_in_metadata() {
             with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(name))]);
         let session = fixture.login_with(&options).await.unwrap();
         // The stored data is bound to the issuer that was discovered.
-        let issuer = session.record().discovery.issuer().clone();
+        let issuer = session.record().unwrap().discovery.issuer().clone();
         assert_eq!(issuer.as_str(), fixture.testbed.issuer());
     }
 }
@@ -210,24 +209,23 @@ async fn a_repeated_alias_stays_bound_to_its_issuer() {
     fixture
         .testbed
         .set_fault(Fault::CallbackIss(other.to_owned()));
-    fixture.login_with(&names()).await.unwrap();
+    fixture.login_with(names()).await.unwrap();
     let successor = Testbed::builder().resource(fixture.server.as_str());
     let successor = successor.fault(Fault::CallbackIss(other.to_owned()));
     let successor = Fixture::with(successor).await;
     let issuers = serde_json::json!([successor.testbed.issuer()]);
     let moved = Fault::PrmField("authorization_servers".to_owned(), issuers);
     fixture.testbed.set_fault(moved);
-    let refused = fixture.login_with(&names()).await.unwrap_err();
+    let refused = fixture.login_with(names()).await.unwrap_err();
     assert!(matches!(
         refused,
         Error::Authorization(AuthorizationError::Callback(CallbackError::Issuer { .. }))
     ));
     assert_eq!(successor.posts("/token"), 0);
     // A forced login binds it to the issuer that is discovered now.
-    let mut forced = names();
-    forced.force = true;
-    let session = fixture.login_with(&forced).await.unwrap();
-    let issuer = session.record().discovery.issuer().clone();
+    let forced = |login| names()(login).force();
+    let session = fixture.login_with(forced).await.unwrap();
+    let issuer = session.record().unwrap().discovery.issuer().clone();
     assert_eq!(issuer.as_str(), successor.testbed.issuer());
 }
 
@@ -245,24 +243,18 @@ async fn assume_pkce_accepts_a_missing_list_but_never_plain() {
 #[tokio::test]
 async fn changed_quirks_start_a_new_login() {
     let fixture = Fixture::start().await;
-    let client = Client::new(fixture.platform.clone(), fixture.store.clone());
-    let ensure = |options| {
-        let client = &client;
-        let server = &fixture.server;
-        async move {
-            let ensured = Box::pin(client.ensure(server, &options));
-            bounded(ensured).await.unwrap()
-        }
-    };
-    ensure(LoginOptions::default()).await;
-    let hinted = || {
-        let hint = ("login_hint", "me@x.example");
-        with_quirks(|quirks| drop(quirks.authorization_params.insert(hint.0, hint.1)))
-    };
-    ensure(hinted()).await;
+    let client = fixture.client();
+    let login = || client.login(&fixture.server);
+    let hinted = with_quirks(|quirks| {
+        let parameters = &mut quirks.authorization_params;
+        parameters.insert("login_hint", "me@x.example").unwrap();
+    });
+    bounded(login().into_future()).await.unwrap();
+    bounded(hinted(login()).into_future()).await.unwrap();
     assert_eq!(form_values(&fixture, "login_hint"), ["me@x.example"]);
     // The same quirks again, or none, start no login.
-    ensure(hinted()).await;
-    ensure(LoginOptions::default()).await;
+    for login in [hinted(login()), login()] {
+        assert!(bounded(login.into_future()).await.unwrap().is_reused());
+    }
     assert_eq!(fixture.user.opened_urls().len(), 2);
 }

@@ -4,9 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use mcp_client_oauth::{
-    Error, Remedy, Session, TokenSource,
+    Error, Remedy, Session,
+    adapters::TokenSource as _,
     error::{AuthorizationError, TokenRefreshError},
-    proto::{challenge::Challenge, token::AccessToken},
+    flow::{AccessToken, Challenge},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
@@ -88,13 +89,8 @@ async fn a_restart_with_an_expired_token_needs_no_login() {
     let (fixture, session) = logged_in().await;
     drop(session);
     fixture.advance(LIFE);
-    let again = Session::open(
-        fixture.platform.clone(),
-        fixture.store.clone(),
-        fixture.key(),
-    )
-    .await;
-    again.unwrap().unwrap().token().await.unwrap();
+    let again = fixture.client().session(fixture.key()).await.unwrap();
+    again.token().await.unwrap();
     assert_eq!(fixture.refreshes(), 1);
     assert_eq!(fixture.user.opened_urls().len(), 1);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Error, LoginOptions, PreregisteredClient, TokenStore,
+    Error, Login, TokenStore,
     error::RegistrationError,
     platform::{HttpClient, HttpError, HttpErrorKind, Request, Response},
     store::MemoryBackend,
@@ -24,14 +24,14 @@ struct Restarted {
 impl Restarted {
     /// Logs in with one process, and starts another one.
     async fn after_a_login() -> Self {
-        Self::after_a_login_at(Testbed::builder(), &LoginOptions::default()).await
+        Self::after_a_login_at(Testbed::builder(), |login| login).await
     }
 
-    async fn after_a_login_at(builder: Builder, options: &LoginOptions) -> Self {
+    async fn after_a_login_at(builder: Builder, configure: impl FnOnce(Login) -> Login) -> Self {
         let backend = Arc::new(MemoryBackend::default());
         let mut fixture = Fixture::with(builder).await;
         fixture.store = TokenStore::new(backend.clone());
-        fixture.login_with(options).await.unwrap();
+        fixture.login_with(configure).await.unwrap();
         let mut restarted = Self { fixture, backend };
         restarted.start_process();
         restarted
@@ -246,25 +246,23 @@ async fn a_process_checks_a_client_until_a_login_with_it_has_succeeded() {
 
 #[tokio::test]
 async fn only_dynamic_registrations_of_other_processes_are_checked() {
-    let mut own = LoginOptions::default();
-    own.identity.preregistered = Some(PreregisteredClient::new("me", None));
-    let mut document = LoginOptions::default();
-    let url = "https://app.example/client.json";
-    document.identity.document = Some(url.parse().unwrap());
-    for options in [own, document] {
+    let own: fn(Login) -> Login = |login| login.client_id("me");
+    let document: fn(Login) -> Login = |login| {
+        let url = "https://app.example/client.json".parse().unwrap();
+        login.client_metadata_url(url, None)
+    };
+    for configure in [own, document] {
         let builder = Testbed::builder()
             .client("me", None)
             .client_id_metadata_documents(true);
-        let restarted = Restarted::after_a_login_at(builder, &options).await;
-        restarted.fixture.login_with(&options).await.unwrap();
+        let restarted = Restarted::after_a_login_at(builder, configure).await;
+        restarted.fixture.login_with(configure).await.unwrap();
         assert_eq!(restarted.authorization_requests().len(), 1);
         assert_eq!(restarted.registrations(), 0);
     }
     let mut fresh = Restarted::after_a_login().await;
     fresh.fixture.testbed.remove_registrations();
-    let mut forced = LoginOptions::default();
-    forced.force = true;
-    fresh.fixture.login_with(&forced).await.unwrap();
+    fresh.fixture.login_with(Login::force).await.unwrap();
     assert_eq!(fresh.authorization_requests().len(), 1);
     assert_eq!(fresh.registrations(), 1);
     fresh.start_process();

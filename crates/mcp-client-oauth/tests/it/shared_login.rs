@@ -1,4 +1,4 @@
-//! One login for two resources of one issuer, only with `LoginOptions::reuse_issuer_login`.
+//! One login for two resources of one issuer, only with [`Login::reuse_issuer_login`].
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use mcp_client_oauth::{
-    LoginOptions, Remedy, ResourceParameter, Session, TokenSource as _, store::LoginKey,
+    Login, Remedy, Session, adapters::TokenSource as _, flow::ResourceParameter, store::LoginKey,
 };
 use mcp_oauth_testbed::{Builder, Corruption, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
@@ -56,15 +56,8 @@ impl TwoResources {
     }
 
     async fn session(&self, key: LoginKey) -> Session {
-        let (platform, store) = (self.notes.platform.clone(), self.notes.store.clone());
-        Session::open(platform, store, key).await.unwrap().unwrap()
+        self.notes.client().session(key).await.unwrap()
     }
-}
-
-fn reuse_issuer_login() -> LoginOptions {
-    let mut options = LoginOptions::default();
-    options.reuse_issuer_login = true;
-    options
 }
 
 #[tokio::test]
@@ -72,7 +65,7 @@ async fn reuse_issuer_login_logs_in_to_a_second_resource_without_the_browser() {
     let resources = TwoResources::open().await;
     let session = resources
         .mail()
-        .login_with(&reuse_issuer_login())
+        .login_with(Login::reuse_issuer_login)
         .await
         .unwrap();
     assert_eq!(resources.logins(), 1);
@@ -84,7 +77,7 @@ async fn reuse_issuer_login_logs_in_to_a_second_resource_without_the_browser() {
     let notes = resources.session(resources.notes.key()).await;
     assert_ne!(notes.token().await.unwrap(), session.token().await.unwrap());
     assert_eq!(
-        session.record().tokens.refresh_token,
+        session.record().unwrap().tokens.refresh_token,
         None,
         "the refresh token is stored once"
     );
@@ -95,7 +88,7 @@ async fn without_reuse_issuer_login_each_resource_has_its_own_login() {
     let resources = TwoResources::open().await;
     let session = resources.mail().login().await.unwrap();
     assert_eq!(resources.logins(), 2);
-    assert_eq!(session.record().shared_from, None);
+    assert_eq!(session.record().unwrap().shared_from, None);
     assert_eq!(resources.notes.testbed.families().len(), 2);
 }
 
@@ -104,7 +97,7 @@ async fn both_logins_are_refreshed_by_one_rotating_refresh_token() {
     let resources = TwoResources::open().await;
     let mail = resources
         .mail()
-        .login_with(&reuse_issuer_login())
+        .login_with(Login::reuse_issuer_login)
         .await
         .unwrap();
     let notes = resources.session(resources.notes.key()).await;
@@ -124,11 +117,11 @@ async fn an_issuer_that_rejects_the_other_resource_leads_to_a_browser_login() {
     let notes = resources.notes.login().await.unwrap();
     let session = resources
         .mail()
-        .login_with(&reuse_issuer_login())
+        .login_with(Login::reuse_issuer_login)
         .await
         .unwrap();
     assert_eq!(resources.logins(), 2);
-    assert_eq!(session.record().shared_from, None);
+    assert_eq!(session.record().unwrap().shared_from, None);
     // The rejection did not affect the first login.
     notes.refresh().await.unwrap();
 }
@@ -136,9 +129,8 @@ async fn an_issuer_that_rejects_the_other_resource_leads_to_a_browser_login() {
 #[tokio::test]
 async fn a_login_of_another_account_is_not_reused() {
     let resources = TwoResources::open().await;
-    let mut options = reuse_issuer_login();
-    options.account = Some("work".to_owned());
-    resources.mail().login_with(&options).await.unwrap();
+    let other = |login: Login| login.reuse_issuer_login().account("work");
+    resources.mail().login_with(other).await.unwrap();
     assert_eq!(resources.logins(), 2);
 }
 
@@ -146,7 +138,7 @@ async fn a_login_of_another_account_is_not_reused() {
 async fn a_revoked_login_ends_for_both_resources() {
     let resources = TwoResources::open().await;
     let fixture = resources.mail();
-    let mail = fixture.login_with(&reuse_issuer_login()).await.unwrap();
+    let mail = fixture.login_with(Login::reuse_issuer_login).await.unwrap();
     resources
         .notes
         .store
@@ -161,9 +153,11 @@ async fn a_revoked_login_ends_for_both_resources() {
 #[tokio::test]
 async fn a_wider_scope_than_the_shared_one_leads_to_a_browser_login() {
     let resources = TwoResources::open().await;
-    let mut options = reuse_issuer_login();
-    options.scope = Some("notes:read notes:write".parse().unwrap());
-    let session = resources.mail().login_with(&options).await.unwrap();
+    let wider = |login: Login| {
+        let login = login.reuse_issuer_login();
+        login.scope("notes:read notes:write")
+    };
+    let session = resources.mail().login_with(wider).await.unwrap();
     assert_eq!(resources.logins(), 2);
     assert_eq!(session.missing_scope(), None);
 }
@@ -174,11 +168,11 @@ async fn an_own_login_is_not_replaced_by_a_shared_one() {
     resources.mail().login().await.unwrap();
     let session = resources
         .mail()
-        .login_with(&reuse_issuer_login())
+        .login_with(Login::reuse_issuer_login)
         .await
         .unwrap();
-    assert_eq!(session.record().shared_from, None);
-    assert!(session.record().tokens.refresh_token.is_some());
+    assert_eq!(session.record().unwrap().shared_from, None);
+    assert!(session.record().unwrap().tokens.refresh_token.is_some());
 }
 
 /// The tokens of a request that was sent are stored, although its caller is gone.
@@ -188,8 +182,12 @@ async fn a_cancelled_login_does_not_change_the_shared_one() {
     let testbed = &resources.notes.testbed;
     testbed.set_fault(Fault::Corrupt(Endpoint::Token, Corruption::Held));
     let fixture = resources.mail();
-    let cancelled =
-        tokio::spawn(async move { fixture.login_with(&reuse_issuer_login()).await.map(drop) });
+    let cancelled = tokio::spawn(async move {
+        fixture
+            .login_with(Login::reuse_issuer_login)
+            .await
+            .map(drop)
+    });
     let requests = testbed.wait_for_requests(Peer::AuthorizationServer, "POST", "/token", 2);
     bounded(requests).await;
     cancelled.abort();
@@ -210,7 +208,7 @@ async fn flush_waits_for_the_shared_login() {
     resources.notes.store = flaky.store();
     resources.notes.login().await.unwrap();
     let mail = resources.mail();
-    mail.login_with(&reuse_issuer_login()).await.unwrap();
+    mail.login_with(Login::reuse_issuer_login).await.unwrap();
     let session = resources.session(mail.key()).await;
 
     // The record with the shared refresh token is written first.
@@ -241,7 +239,7 @@ async fn flush_waits_for_the_shared_login() {
 async fn a_login_without_the_resource_parameter_is_not_shared() {
     let resources = TwoResources::open().await;
     let mail = resources.mail();
-    mail.login_with(&reuse_issuer_login()).await.unwrap();
+    mail.login_with(Login::reuse_issuer_login).await.unwrap();
     assert_eq!(resources.logins(), 1, "the login is shared");
 
     // The shared login is made again, without the `resource` parameter in its requests.

@@ -1,7 +1,7 @@
 //! Token responses at a login, and which of them are rejected (RFC 6749 §5.1, §5.2; RFC 6750 §2.1).
 
 use mcp_client_oauth::{
-    Error, LoginOptions, Remedy,
+    Error, Login, Remedy,
     error::{HttpErrorKind, TokenError},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Testbed};
@@ -169,7 +169,7 @@ async fn a_nonconforming_token_response_is_accepted() {
         let fixture = Fixture::start().await;
         fixture.testbed.set_fault(fault.clone());
         let session = fixture.login().await.unwrap();
-        assert!(session.ready_header().is_some(), "{fault:?}");
+        assert!(session.cached_header().is_some(), "{fault:?}");
     }
 }
 
@@ -179,12 +179,11 @@ async fn a_scope_that_was_not_granted_is_reported() {
     fixture
         .testbed
         .set_fault(field("scope", json!("notes:read")));
-    let mut options = LoginOptions::default();
-    options.scope = Some("notes:read notes:write".parse().unwrap());
-    let session = fixture.login_with(&options).await.unwrap();
+    let wider = |login: Login| login.scope("notes:read notes:write");
+    let session = fixture.login_with(wider).await.unwrap();
     assert_eq!(session.missing_scope().unwrap().to_string(), "notes:write");
     assert_eq!(
-        session.record().tokens.scope.unwrap().to_string(),
+        session.record().unwrap().tokens.scope.unwrap().to_string(),
         "notes:read"
     );
 }

@@ -1,7 +1,7 @@
 //! The authorization header alone, for applications that send requests with another HTTP client.
 
 use http::{HeaderMap, Method};
-use mcp_client_oauth::{Authorized, TokenSource as _};
+use mcp_client_oauth::adapters::{AuthorizedClient, TokenSource as _};
 use url::Url;
 
 use super::{NOTES, logged_in, logged_in_with_dpop, third_party_url, url};
@@ -13,7 +13,7 @@ fn client() -> reqwest::Client {
 #[tokio::test]
 async fn the_header_alone_authorizes_a_request_of_another_client() {
     let (fixture, session) = logged_in().await;
-    let server = Authorized::new(fixture.platform.clone(), session.clone());
+    let server = AuthorizedClient::new(fixture.platform.clone(), session.clone());
     let notes: Url = url(&fixture, NOTES).parse().unwrap();
     let mut headers = HeaderMap::new();
     let credentials = server.credentials(&Method::GET, &notes).await.unwrap();
@@ -29,7 +29,7 @@ async fn the_header_alone_authorizes_a_request_of_another_client() {
 #[tokio::test]
 async fn a_dpop_bound_token_comes_with_a_proof_for_that_request() {
     let (fixture, session) = logged_in_with_dpop().await;
-    let server = Authorized::new(fixture.platform.clone(), session.clone());
+    let server = AuthorizedClient::new(fixture.platform.clone(), session.clone());
     let notes: Url = url(&fixture, NOTES).parse().unwrap();
     let send = async || {
         let mut headers = HeaderMap::new();

@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use http::{Extensions, StatusCode};
-use mcp_client_oauth::{TokenSource, adapters::reqwest_middleware::AuthorizedMiddleware};
+use mcp_client_oauth::{Session, adapters::reqwest_middleware::AuthorizedMiddleware};
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
 
@@ -34,11 +34,11 @@ impl Middleware for Counter {
     }
 }
 
-fn client(source: Arc<dyn TokenSource>) -> (ClientWithMiddleware, Counter) {
+fn client(session: Session) -> (ClientWithMiddleware, Counter) {
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let counter = Counter::default();
     let chain = ClientBuilder::new(http.build().unwrap())
-        .with(AuthorizedMiddleware::new(source))
+        .with(AuthorizedMiddleware::new(session))
         .with(counter.clone());
     (chain.build(), counter)
 }

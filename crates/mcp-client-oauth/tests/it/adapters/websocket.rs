@@ -28,7 +28,7 @@ async fn echoes(mut socket: Socket) {
 #[tokio::test]
 async fn a_rejected_handshake_is_retried_once_with_another_token() {
     let (fixture, session) = logged_in().await;
-    let (socket, _) = bounded(connect(&*session, ws(&fixture))).await.unwrap();
+    let (socket, _) = bounded(connect(&session, ws(&fixture))).await.unwrap();
     echoes(socket).await;
     assert_eq!(count_requests(&fixture, "GET", SOCKET), 1);
     let request = fixture.last("GET", SOCKET);
@@ -37,14 +37,14 @@ async fn a_rejected_handshake_is_retried_once_with_another_token() {
         "a token is never in a URL (RFC 6750 §2.3)"
     );
     fixture.testbed.revoke_access_tokens();
-    let (socket, _) = bounded(connect(&*session, ws(&fixture))).await.unwrap();
+    let (socket, _) = bounded(connect(&session, ws(&fixture))).await.unwrap();
     echoes(socket).await;
     assert_eq!(
         (count_requests(&fixture, "GET", SOCKET), fixture.refreshes()),
         (3, 1)
     );
     reject_every_token(&fixture);
-    let refused = bounded(connect(&*session, ws(&fixture))).await.unwrap_err();
+    let refused = bounded(connect(&session, ws(&fixture))).await.unwrap_err();
     let ConnectError::Socket(error) = refused else {
         panic!("{refused}");
     };
@@ -63,7 +63,7 @@ async fn a_token_is_sent_only_to_its_resource() {
     // Another scheme is another origin.
     let secure = ws(&fixture).replacen("ws", "wss", 1);
     for url in [elsewhere, secure] {
-        let refused = bounded(connect(&*session, &url)).await.unwrap_err();
+        let refused = bounded(connect(&session, &url)).await.unwrap_err();
         assert!(
             matches!(
                 refused,
@@ -80,7 +80,7 @@ async fn a_token_is_sent_only_to_its_resource() {
 #[tokio::test]
 async fn a_proof_is_sent_with_the_nonce_that_the_server_requires() {
     let (fixture, session) = logged_in_with_dpop().await;
-    let (socket, _) = bounded(connect(&*session, ws(&fixture))).await.unwrap();
+    let (socket, _) = bounded(connect(&session, ws(&fixture))).await.unwrap();
     echoes(socket).await;
     assert_eq!(count_requests(&fixture, "GET", SOCKET), 2);
 }

@@ -1,15 +1,16 @@
 //! Each end of a login closes the listener (RFC 8252 §8.3), and only a successful login stores
 //! something. The error text of the server is shown without control characters (RFC 6749 §4.1.2.1).
 
-use std::time::Duration;
+use std::{future::IntoFuture as _, time::Duration};
 
-use mcp_client_oauth::{
-    Error, LoginOptions, Remedy, error::AuthorizationError, grant::LOGIN_TIMEOUT, login,
-};
+use mcp_client_oauth::{Error, Remedy, error::AuthorizationError};
 use mcp_oauth_testbed::Fault;
 
 use super::{login_error, port_of};
 use crate::support::{Fixture, TestUser, bounded, is_closed};
+
+/// The time that the user has by default.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 #[tokio::test]
 async fn a_denial_is_reported_as_such_and_stores_nothing() {
@@ -59,7 +60,7 @@ async fn a_server_error_is_reported_without_its_control_characters() {
 #[tokio::test]
 async fn a_login_times_out_after_five_minutes() {
     let fixture = Fixture::start().await.with_user(TestUser::idle());
-    let waiting = fixture.start_login(LoginOptions::default()).await;
+    let waiting = fixture.start_login(|login| login).await;
     let port = waiting.port();
     fixture
         .clock
@@ -82,9 +83,8 @@ async fn a_login_times_out_after_five_minutes() {
 #[tokio::test]
 async fn a_cancelled_login_closes_its_listener() {
     let fixture = Fixture::start().await.with_user(TestUser::idle());
-    let options = LoginOptions::default();
     let port = {
-        let given_up = login(&fixture.platform, &fixture.store, &fixture.server, &options);
+        let given_up = fixture.client().login(&fixture.server).into_future();
         tokio::select! {
             _ = given_up => panic!("the user has not decided"),
             url = bounded(fixture.user.shown()) => port_of(&url),
@@ -98,9 +98,11 @@ async fn a_cancelled_login_closes_its_listener() {
 async fn a_fixed_port_can_be_used_again_at_once() {
     let fixture = Fixture::start().await;
     let port = crate::support::unused_port();
-    let options = super::redirect(mcp_client_oauth::grant::RedirectTarget::Port(port));
     for _ in 0..3 {
-        fixture.login_with(&options).await.unwrap();
+        fixture
+            .login_with(|login| login.redirect_port(port))
+            .await
+            .unwrap();
     }
     assert!(
         fixture

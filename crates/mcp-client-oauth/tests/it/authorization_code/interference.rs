@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use mcp_client_oauth::LoginOptions;
 use mcp_oauth_testbed::{
     Corruption, Endpoint, Fault, Peer, Testbed,
     test_user::{Decision, decide, visit},
@@ -76,7 +75,7 @@ async fn a_callback_without_the_state_is_never_accepted() {
     ] {
         let fixture = Fixture::start().await.with_user(TestUser::idle());
         fixture.testbed.set_fault(fault);
-        let waiting = fixture.start_login(LoginOptions::default()).await;
+        let waiting = fixture.start_login(|login| login).await;
         let pages = crate::support::approve(waiting.url.clone()).await;
         assert_eq!(pages[0].status, 400);
         assert_eq!(fixture.posts("/token"), 0);

@@ -1,37 +1,30 @@
 //! Which responses are challenges, and how often the client steps up (MCP authorization 2026-07-28,
 //! "Scope Challenge Handling").
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{Method, header};
-use mcp_client_oauth::{
-    Authorized, Error, InteractiveSession, LoginOptions, TokenSource, error::AuthorizationError,
-    proto::challenge::Challenge,
-};
+use mcp_client_oauth::{Error, Session, error::AuthorizationError, flow::Challenge};
 use mcp_oauth_testbed::{Fault, Peer, Testbed};
 
-use super::{NOTES, authorized, interactive, logged_in, read, request_count};
+use super::{NOTES, interactive, logged_in, read, request_count};
 use crate::support::{Fixture, bounded, parameter};
 
 /// A server that always requires more scope, with this challenge header.
-async fn never_enough(line: &str) -> (Fixture, Authorized) {
+async fn never_enough(line: &str) -> (Fixture, Session) {
     let fixture = Fixture::start().await;
-    let source = interactive(&fixture).await;
-    source.token().await.unwrap();
+    let session = interactive(&fixture).await;
+    session.token().await.unwrap();
     fixture.testbed.require_scope("list_notes", "notes:admin");
     fixture
         .testbed
         .set_fault(Fault::Challenge(vec![line.to_owned()]));
-    let authorized = authorized(&fixture, source);
-    (fixture, authorized)
+    (fixture, session)
 }
 
 #[tokio::test]
 async fn a_response_without_a_challenge_is_returned_unchanged() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let bearer = "Bearer error=\"invalid_token\", scope=\"notes:admin\"";
     for (status, line) in [
         (400, "Bearer error=\"invalid_request\""),
@@ -50,7 +43,7 @@ async fn a_response_without_a_challenge_is_returned_unchanged() {
             times: None,
         });
         let before = request_count(&fixture);
-        let response = read(&authorized, &fixture).await.unwrap();
+        let response = read(&session, &fixture).await.unwrap();
         assert_eq!(response.status, status, "{line}");
         assert_eq!(request_count(&fixture), before + 1, "{status} {line}");
     }
@@ -66,9 +59,9 @@ async fn insufficient_scope_without_a_scope_starts_no_login() {
         "Bearer error=\"insufficient_scope\"",
         "Bearer error=\"insufficient_scope\", scope=\"\"",
     ] {
-        let (fixture, authorized) = never_enough(line).await;
+        let (fixture, session) = never_enough(line).await;
         for _ in 0..3 {
-            let error = read(&authorized, &fixture).await.unwrap_err();
+            let error = read(&session, &fixture).await.unwrap_err();
             let Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. }) = &error
             else {
                 panic!("{line}: {error}");
@@ -95,9 +88,9 @@ async fn step_up_stops_after_a_few_logins_when_the_required_scope_keeps_changing
     ];
     let builder = Testbed::builder().scopes_supported(Some(known));
     let fixture = Fixture::with(builder.challenge_scope(Some("notes:read"))).await;
-    let authorized = authorized(&fixture, interactive(&fixture).await);
+    let session = interactive(&fixture).await;
     let sent = AtomicUsize::new(0);
-    let response = authorized.send(&Method::GET, fixture.server.as_url(), |_| {
+    let response = session.send(&Method::GET, fixture.server.as_url(), |_| {
         let number = sent.fetch_add(1, Ordering::Relaxed);
         let line = format!("Bearer error=\"insufficient_scope\", scope=\"more:{number}\"");
         async move {
@@ -120,15 +113,10 @@ async fn the_first_login_uses_the_challenge_that_the_caller_passes() {
         Fixture::with(Testbed::builder().scopes_supported(Some(vec!["notes:read"]))).await;
     let mut challenge = Challenge::default();
     challenge.scope = Some("notes:write".parse().unwrap());
-    let mut options = LoginOptions::default();
-    options.discovery.challenge = Some(challenge);
-    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-    let server = fixture.server.clone();
-    let source = InteractiveSession::open(platform, store, server, options)
-        .await
-        .unwrap();
+    let login = fixture.client().login(&fixture.server);
+    let session = login.challenge(challenge).on_demand().await.unwrap();
 
-    bounded(source.token()).await.unwrap();
+    bounded(session.token()).await.unwrap();
     assert_eq!(
         parameter(&fixture.user.opened_urls()[0], "scope"),
         "notes:write"
@@ -137,7 +125,6 @@ async fn the_first_login_uses_the_challenge_that_the_caller_passes() {
     assert_eq!(questions, 0, "the challenge was known");
 
     fixture.testbed.revoke_all_tokens();
-    let authorized = Authorized::new(fixture.platform.clone(), Arc::new(source));
-    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    assert_eq!(read(&session, &fixture).await.unwrap().status, 200);
     assert_eq!(fixture.user.opened_urls().len(), 2);
 }

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use mcp_client_oauth::{
-    Authorized,
+    Session,
     adapters::EventStream,
     error::HttpErrorKind,
     platform::{AddressSpace, Body, HttpClient as _, Request, ReqwestClient},
@@ -25,9 +25,9 @@ use crate::support::{Fixture, bounded};
 
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
-async fn call(authorized: &Authorized, fixture: &Fixture, message: &Value) -> EventStream {
+async fn call(session: &Session, fixture: &Fixture, message: &Value) -> EventStream {
     let url = fixture.server.as_url();
-    let request = authorized.post(url.clone()).json(message);
+    let request = session.post(url.clone()).json(message);
     let response = bounded(request.header(header::ACCEPT, BOTH).send_streaming()).await;
     EventStream::new(url, response.unwrap().into_body())
 }
@@ -46,12 +46,12 @@ fn raw(content_type: &str, body: impl Into<Vec<u8>>) -> Fault {
 
 #[tokio::test]
 async fn a_streamed_response_is_readable_before_it_is_complete() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let slowly = Corruption::Trickle(Duration::from_millis(5));
     fixture
         .testbed
         .set_fault(Fault::Corrupt(Endpoint::Mcp, slowly));
-    let response = bounded(authorized.get(notes(&fixture)).send_streaming())
+    let response = bounded(session.get(notes(&fixture)).send_streaming())
         .await
         .unwrap();
     let mut body = response.into_body();
@@ -61,9 +61,9 @@ async fn a_streamed_response_is_readable_before_it_is_complete() {
 
 #[tokio::test]
 async fn a_rejected_token_is_replaced_once_for_a_stream() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
-    let mut events = call(&authorized, &fixture, &initialize()).await;
+    let mut events = call(&session, &fixture, &initialize()).await;
     let event = bounded(events.next()).await.unwrap().unwrap();
     let response: Value = serde_json::from_slice(&event.data).unwrap();
     assert_eq!(response["result"]["protocolVersion"], "2025-11-25");
@@ -72,10 +72,10 @@ async fn a_rejected_token_is_replaced_once_for_a_stream() {
 
 #[tokio::test]
 async fn an_event_larger_than_the_limit_is_an_error() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let endless = [b"data: one\n\ndata: ".as_slice(), &vec![b'x'; 5 << 20]].concat();
     fixture.testbed.set_fault(raw("text/event-stream", endless));
-    let response = bounded(authorized.get(notes(&fixture)).send_streaming())
+    let response = bounded(session.get(notes(&fixture)).send_streaming())
         .await
         .unwrap();
     let mut events = EventStream::new(fixture.server.as_url(), response.into_body());
@@ -129,11 +129,11 @@ async fn a_streamed_request_body_is_sent_as_it_is_produced() {
 /// A stream body cannot be sent again, but the next request of the caller has the new token.
 #[tokio::test]
 async fn a_consumed_stream_body_is_not_resent_but_the_token_is_replaced() {
-    let (fixture, _, authorized) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let post = || {
         let body = Body::full(Bytes::from_static(b"[1,2]"));
         let json = HeaderValue::from_static("application/json");
-        let request = authorized.post(notes(&fixture));
+        let request = session.post(notes(&fixture));
         request.header(header::CONTENT_TYPE, json).body_stream(body)
     };
     let response = bounded(post().send()).await.unwrap();

@@ -104,11 +104,11 @@ async fn a_client_with_an_expired_secret_is_registered_again() {
 async fn a_document_is_the_same_client_at_every_issuer() {
     let takes_one = || Testbed::builder().client_id_metadata_documents(true);
     let fixture = Fixture::with(takes_one()).await;
-    fixture.login_with(&with_document()).await.unwrap();
+    fixture.login_with(with_document).await.unwrap();
     let successor = successor_with(takes_one(), &fixture).await;
-    let session = fixture.login_with(&with_document()).await.unwrap();
+    let session = fixture.login_with(with_document).await.unwrap();
     assert_eq!(
-        session.record().discovery.issuer().as_str(),
+        session.record().unwrap().discovery.issuer().as_str(),
         successor.issuer()
     );
     assert_eq!(sent_client_id(&fixture), DOCUMENT);

@@ -4,17 +4,16 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    Authorized, InteractiveSession, RegisteredClient, RegisteredScope, Session, TokenSource as _,
-    error::AuthorizationError, proto::scope::Scope,
+    error::AuthorizationError,
+    flow::{RegisteredClient, RegisteredScope, Scope},
 };
 
 use super::{registration::registration_requests, *};
 use crate::support::bounded;
 
-fn scoped(scope: &str) -> LoginOptions {
-    let mut options = LoginOptions::default();
-    options.scope = Some(scope.parse().unwrap());
-    options
+/// Requests this scope.
+fn scoped(scope: &str) -> impl FnOnce(Login) -> Login {
+    move |login| login.scope(scope)
 }
 
 /// Returns the scope of each registration request, in order.
@@ -42,7 +41,7 @@ async fn registration(fixture: &Fixture) -> RegisteredClient {
 async fn a_client_is_registered_for_the_requested_and_the_listed_scope() {
     let listed = Some(vec!["notes:read", "notes:write"]);
     let fixture = Fixture::with(Testbed::builder().scopes_supported(listed)).await;
-    fixture.login_with(&scoped("notes:write")).await.unwrap();
+    fixture.login_with(scoped("notes:write")).await.unwrap();
     assert_eq!(scopes(&fixture), [json!("notes:write notes:read")]);
     assert_eq!(
         parameter(&fixture.user.opened_urls()[0], "scope"),
@@ -78,21 +77,14 @@ async fn a_step_up_registers_again_once_where_unregistered_scopes_are_refused() 
     ] {
         let fixture = Fixture::with(strict().challenge_scope(challenge)).await;
         fixture.testbed.require_scope("write_note", "notes:write");
-        let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-        let (server, options) = (fixture.server.clone(), LoginOptions::default());
-        let source = InteractiveSession::open(platform, store, server, options);
-        let source = Arc::new(source.await.unwrap());
-        let authorized = Authorized::new(fixture.platform.clone(), source);
-        let notes = fixture.server.as_url().join("/mcp/notes").unwrap();
+        let login = fixture.client().login(&fixture.server);
+        let session = login.on_demand().await.unwrap();
         for _ in 0..2 {
-            let sent = authorized
-                .post(notes.clone())
-                .body(r#"{"text":"tea"}"#)
-                .send();
+            let sent = session.post("notes").body(r#"{"text":"tea"}"#).send();
             assert_eq!(bounded(Box::pin(sent)).await.unwrap().status, 200);
         }
         assert_eq!(scopes(&fixture), registered);
-        fixture.login_with(&scoped("notes:write")).await.unwrap();
+        fixture.login_with(scoped("notes:write")).await.unwrap();
         assert_eq!(fixture.posts("/register"), 2);
         assert_eq!(fixture.user.opened_urls().len(), 3);
     }
@@ -111,14 +103,13 @@ async fn two_resources_of_one_issuer_do_not_replace_each_others_client() {
     other.user = Arc::clone(&notes.user);
     other.store = notes.store.clone();
     for _ in 0..3 {
-        notes.login_with(&scoped("notes:read")).await.unwrap();
-        other.login_with(&scoped("notes:write")).await.unwrap();
+        notes.login_with(scoped("notes:read")).await.unwrap();
+        other.login_with(scoped("notes:write")).await.unwrap();
     }
     let expected = [json!("notes:read"), json!("notes:write notes:read")];
     assert_eq!(scopes(&notes), expected);
     // The login at the first resource keeps its client, or uses the new one.
-    let session = Session::open(notes.platform.clone(), notes.store.clone(), notes.key());
-    let session = session.await.unwrap().unwrap();
+    let session = notes.client().session(notes.key()).await.unwrap();
     notes.advance(std::time::Duration::from_secs(300));
     session.token().await.unwrap();
 }
@@ -126,24 +117,23 @@ async fn two_resources_of_one_issuer_do_not_replace_each_others_client() {
 #[tokio::test]
 async fn a_client_without_a_stored_scope_is_used_unchanged() {
     let fixture = Fixture::with(Testbed::builder().scopes_supported(None)).await;
-    fixture.login_with(&scoped("notes:read")).await.unwrap();
+    fixture.login_with(scoped("notes:read")).await.unwrap();
     let mut stored = serde_json::to_value(registration(&fixture).await).unwrap();
     assert_eq!(stored["scope"], json!({"named": "notes:read"}));
     stored.as_object_mut().unwrap().remove("scope");
     let earlier: RegisteredClient = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(serde_json::to_value(&earlier).unwrap(), stored);
     fixture.store.save_registration(&earlier).await.unwrap();
-    fixture.login_with(&scoped("notes:write")).await.unwrap();
+    fixture.login_with(scoped("notes:write")).await.unwrap();
     assert_eq!(fixture.posts("/register"), 1);
 }
 
 #[tokio::test]
 async fn a_preregistered_client_is_never_registered_again() {
     let fixture = Fixture::with(Testbed::builder().client("by-hand", None)).await;
-    let mut options = with_preregistered("by-hand", None);
     for scope in ["notes:read", "notes:write"] {
-        options.scope = scope.parse().ok();
-        fixture.login_with(&options).await.unwrap();
+        let login = fixture.login_with(|login| by_hand(login).scope(scope));
+        login.await.unwrap();
     }
     assert_eq!(fixture.posts("/register"), 0);
 }
@@ -184,7 +174,7 @@ async fn a_rejected_scope_is_reduced_and_then_left_out() {
         let fixture = Fixture::with(Testbed::builder().scopes_supported(listed)).await;
         fixture.testbed.set_fault(rejects_scope(times));
         for _ in 0..2 {
-            fixture.login_with(&scoped("notes:read")).await.unwrap();
+            fixture.login_with(scoped("notes:read")).await.unwrap();
             assert_eq!(scopes(&fixture), expected);
         }
     }
@@ -234,8 +224,8 @@ async fn a_scope_missing_from_the_registration_is_registered_when_requested() {
         .registered_scope_only("");
     let fixture = Fixture::with(builder).await;
     fixture.testbed.set_fault(rejects_scope(1));
-    fixture.login_with(&scoped("notes:read")).await.unwrap();
-    fixture.login_with(&scoped("notes:write")).await.unwrap();
+    fixture.login_with(scoped("notes:read")).await.unwrap();
+    fixture.login_with(scoped("notes:write")).await.unwrap();
     let known = RegisteredScope::Named("notes:write notes:read notes:admin".parse().unwrap());
     assert_eq!(registration(&fixture).await.scope, known);
     assert_eq!(fixture.posts("/register"), 3);
@@ -248,8 +238,8 @@ async fn extra_registered_scopes_need_no_other_client() {
     let all = json!("notes:read notes:write");
     let fault = Fault::RegistrationField("scope".to_owned(), all);
     fixture.testbed.set_fault(fault);
-    fixture.login_with(&scoped("notes:read")).await.unwrap();
-    fixture.login_with(&scoped("notes:write")).await.unwrap();
+    fixture.login_with(scoped("notes:read")).await.unwrap();
+    fixture.login_with(scoped("notes:write")).await.unwrap();
     assert_eq!(fixture.posts("/register"), 1);
 }
 

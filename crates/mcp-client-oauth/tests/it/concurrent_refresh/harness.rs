@@ -98,7 +98,8 @@ impl Harness {
     pub(crate) async fn log_in(&self) -> String {
         let session = self.fixture.login().await.unwrap();
         self.fixture.store.flush().await;
-        session.record().tokens.access_token.expose().to_owned()
+        let record = session.record().unwrap();
+        record.tokens.access_token.expose().to_owned()
     }
 
     /// Opens the store again, without any cached state.

@@ -10,7 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Secret, Session, TokenSource as _, TokenStore,
+    Secret, Session, TokenStore,
+    adapters::TokenSource as _,
     platform::{HttpClient, HttpError, Request, ReqwestClient, Response, SystemClock},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault};

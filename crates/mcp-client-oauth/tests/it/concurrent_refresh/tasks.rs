@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Authorized, Error,
+    Client, Error, Session,
     platform::{HttpClient, HttpError, Request, ReqwestClient, Response},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
@@ -28,22 +28,23 @@ impl HttpClient for LimitedConnections {
 }
 
 /// Logs in, and delays the next response of the token endpoint.
-async fn fixture() -> (Fixture, Authorized, Url) {
+async fn fixture() -> (Fixture, Session, Url) {
     let fixture = Fixture::with(Testbed::builder().manual_clock(true)).await;
-    let session = fixture.login().await.unwrap();
+    fixture.login().await.unwrap();
     let lines = LimitedConnections(Semaphore::new(64), ReqwestClient::default());
     let mut platform = fixture.platform.clone();
     platform.http = Arc::new(lines);
-    let authorized = Authorized::new(platform, Arc::new(session));
+    let client = Client::with_platform(platform, fixture.store.clone());
+    let session = client.session(fixture.key()).await.unwrap();
     let notes = fixture.server.as_url().join(NOTES).unwrap();
     fixture
         .testbed
         .set_fault(Fault::Corrupt(Endpoint::Token, Corruption::Held));
-    (fixture, authorized, notes)
+    (fixture, session, notes)
 }
 
-fn send(authorized: &Authorized, notes: &Url) -> JoinSet<Result<Response, Error>> {
-    let requests = (0..TASKS).map(|_| authorized.get(notes.clone()).send());
+fn send(session: &Session, notes: &Url) -> JoinSet<Result<Response, Error>> {
+    let requests = (0..TASKS).map(|_| session.get(notes).send());
     requests.collect()
 }
 
@@ -69,16 +70,16 @@ async fn all_succeed_after_one_refresh(
 
 #[tokio::test]
 async fn a_thousand_requests_with_an_expired_token_cause_one_refresh() {
-    let (fixture, authorized, notes) = fixture().await;
+    let (fixture, session, notes) = fixture().await;
     fixture.advance(std::time::Duration::from_secs(300));
-    let tasks = send(&authorized, &notes);
+    let tasks = send(&session, &notes);
     all_succeed_after_one_refresh(&fixture, tasks, 0).await;
 }
 
 #[tokio::test]
 async fn a_thousand_requests_that_are_refused_cause_one_refresh() {
-    let (fixture, authorized, notes) = fixture().await;
+    let (fixture, session, notes) = fixture().await;
     fixture.testbed.revoke_access_tokens();
-    let tasks = send(&authorized, &notes);
+    let tasks = send(&session, &notes);
     all_succeed_after_one_refresh(&fixture, tasks, TASKS).await;
 }

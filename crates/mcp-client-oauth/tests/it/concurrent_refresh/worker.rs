@@ -8,10 +8,10 @@ use std::{
 use async_trait::async_trait;
 use http::HeaderValue;
 use mcp_client_oauth::{
-    Session, TokenSource as _, TokenStore,
+    Client, LoginKey, TokenStore,
+    adapters::TokenSource as _,
+    flow::Challenge,
     platform::{HttpClient, HttpError, Platform, Request, ReqwestClient, Response},
-    proto::challenge::Challenge,
-    store::LoginKey,
     testing::{ManualClock, RecordedInteraction},
 };
 use tokio::process::Command;
@@ -74,9 +74,9 @@ async fn run_orders(name: &str, store: TokenStore) {
     let clock = ManualClock::new(start_time());
     let key = LoginKey::new(env_var(SERVER).unwrap().parse().unwrap());
     let platform = NamedSender::platform(name, &clock);
-    let session = Session::open(platform, store.clone(), key).await.unwrap();
-    let session = session.expect("the parent has logged in");
-    let mut token = session.record().tokens.access_token;
+    let client = Client::with_platform(platform, store.clone());
+    let session = client.session(key).await.unwrap();
+    let mut token = session.record().unwrap().tokens.access_token;
     let mut is_refused = false;
     report("ready");
     for order in orders() {

@@ -11,10 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Error, Session, TokenSource as _, TokenStore,
+    Client, Error, Session, TokenStore,
     error::TokenStorageError,
+    flow::AccessToken,
     platform::{HttpClient, HttpError, Request, Response},
-    proto::token::AccessToken,
     store::{EncryptedFileStore, KeySource, LoginKey, Record, RecordLock},
     testing::ManualClock,
 };
@@ -122,7 +122,8 @@ impl Child {
             Work::Refresh => {
                 let mut platform = NamedSender::platform(&name, &ManualClock::new(start_time()));
                 platform.http = Arc::new(OtherRuntime(platform.http, network));
-                Session::open(platform, store.clone(), key.clone()).await?
+                let client = Client::with_platform(platform, store.clone());
+                Some(client.session(&key).await?)
             }
             _ => None,
         };

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use mcp_client_oauth::{Error, Remedy, Session, TokenSource as _, error::TokenStorageError};
+use mcp_client_oauth::{Client, Error, Remedy, Session, error::TokenStorageError};
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer};
 use tokio::process::Command;
 
@@ -32,9 +32,9 @@ const PAGE: usize = 4096;
 /// Logs in with a new store.
 async fn logged_in() -> (StoreFixture, Session) {
     let setup = StoreFixture::new(&testbed().await, Work::Refresh).await;
-    let (platform, key) = (setup.fixture.platform.clone(), setup.fixture.key());
-    let session = Session::open(platform, setup.store(), key).await.unwrap();
-    (setup, session.unwrap())
+    let client = Client::with_platform(setup.fixture.platform.clone(), setup.store());
+    let session = client.session(setup.fixture.key()).await.unwrap();
+    (setup, session)
 }
 
 /// Checks that the session returns the token in memory, and that the server accepts it.

@@ -3,12 +3,7 @@
 use std::{net::TcpListener, sync::Mutex};
 
 use async_trait::async_trait;
-use mcp_client_oauth::{
-    Secret,
-    grant::{self, RedirectTarget},
-    platform::Interaction,
-    refresh,
-};
+use mcp_client_oauth::{flow::refresh, platform::Interaction};
 use url::Url;
 
 use super::*;
@@ -21,20 +16,13 @@ fn registered() -> ScriptedResponse {
     )
 }
 
-/// Returns options for a login that registers its client dynamically.
-fn unregistered() -> LoginOptions {
-    let mut options = options();
-    options.identity.preregistered = None;
-    options
-}
-
 #[tokio::test]
 async fn a_login_stores_tokens_that_can_be_refreshed() {
     let next = json!({"access_token": "planted-access-token-2", "token_type": "Bearer"});
     let fixture = Fixture::with_polls(&code(), [pending(), tokens(), response(200, &next)]);
     let session = fixture.login().await.unwrap();
     let record = fixture.record().await.unwrap();
-    assert_eq!(record, session.record());
+    assert_eq!(session.record().as_ref(), Some(&record));
     assert_eq!(record.identity.client_id(), "device");
     assert_eq!(
         record.tokens.issued_at,
@@ -62,9 +50,8 @@ async fn a_login_stores_tokens_that_can_be_refreshed() {
 #[tokio::test]
 async fn each_request_has_exactly_the_specified_parameters() {
     let fixture = Fixture::with_polls(&code(), [tokens()]);
-    let mut options = options();
-    options.scope = Some("notes:read notes:write".parse().unwrap());
-    fixture.login_with(&options).await.unwrap();
+    let login = fixture.login_with(|login| preregistered(login).scope("notes:read notes:write"));
+    login.await.unwrap();
     let [ask, poll] = &fixture.http.requests()[..] else {
         panic!()
     };
@@ -100,10 +87,11 @@ async fn each_request_has_exactly_the_specified_parameters() {
 #[tokio::test]
 async fn a_confidential_client_authenticates_at_both_endpoints() {
     let fixture = Fixture::with_polls(&code(), [tokens()]);
-    let mut options = options();
-    let secret = Secret::new("planted-client-secret".to_owned());
-    options.identity.preregistered = Some(PreregisteredClient::new("device", Some(secret)));
-    fixture.login_with(&options).await.unwrap();
+    let login = fixture.login_with(|login| {
+        let login = preregistered(login);
+        login.client_secret("planted-client-secret")
+    });
+    login.await.unwrap();
     for request in fixture.http.requests() {
         assert!(
             request.headers[header::AUTHORIZATION]
@@ -206,12 +194,15 @@ async fn a_prompt_that_does_not_return_does_not_delay_the_login() {
 #[tokio::test]
 async fn a_busy_port_does_not_matter_without_a_listener() {
     let busy = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let mut options = options();
-    options.redirect = RedirectTarget::Port(busy.local_addr().unwrap().port());
+    let port = busy.local_addr().unwrap().port();
     let fixture = Fixture::with_polls(&code(), [tokens()]);
-    fixture.login_with(&options).await.unwrap();
-    options.grant = None;
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let login = fixture.login_with(|login| preregistered(login).redirect_port(port));
+    login.await.unwrap();
+    let login = fixture.login_with(|login| {
+        let login = preregistered(login).redirect_port(port);
+        login.grant(Grant::Auto)
+    });
+    let error = login.await.unwrap_err();
     assert!(
         matches!(error, Error::Authorization(AuthorizationError::PortBusy(_))),
         "{error}"
@@ -222,7 +213,7 @@ async fn a_busy_port_does_not_matter_without_a_listener() {
 async fn a_client_registers_for_the_device_grant_without_a_redirect_uri() {
     let script = [registered(), response(200, &code()), tokens()];
     let fixture = Fixture::with_script(script);
-    fixture.login_with(&unregistered()).await.unwrap();
+    fixture.login_with(unregistered).await.unwrap();
     let request = fixture.requests("/register").pop().unwrap();
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(body["grant_types"], json!([URN, "refresh_token"]));
@@ -250,13 +241,12 @@ async fn a_device_registration_is_reused_only_by_device_logins() {
         .chain(again())
         .chain([browser]);
     let fixture = Fixture::with_script(script);
-    fixture.login_with(&unregistered()).await.unwrap();
-    fixture.login_with(&unregistered()).await.unwrap();
+    fixture.login_with(unregistered).await.unwrap();
+    fixture.login_with(unregistered).await.unwrap();
     assert_eq!(fixture.requests("/register").len(), 1);
 
-    let mut options = unregistered();
-    options.grant = Some("authorization_code".to_owned());
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let login = fixture.login_with(|login| unregistered(login).grant(Grant::Browser));
+    let error = login.await.unwrap_err();
     assert!(matches!(error, Error::Registration(_)), "{error}");
     let request = fixture.requests("/register").pop().unwrap();
     let body: Value = serde_json::from_slice(&request.body).unwrap();
@@ -279,24 +269,20 @@ async fn an_unknown_client_is_not_used_again() {
         tokens(),
     ];
     let fixture = Fixture::with_script(script);
-    fixture.login_with(&unregistered()).await.unwrap();
-    let error = fixture.login_with(&unregistered()).await.unwrap_err();
+    fixture.login_with(unregistered).await.unwrap();
+    let error = fixture.login_with(unregistered).await.unwrap_err();
     assert!(error.is_unknown_client(), "{error}");
-    fixture.login_with(&unregistered()).await.unwrap();
+    fixture.login_with(unregistered).await.unwrap();
     assert_eq!(fixture.requests("/register").len(), 2);
 }
 
 #[tokio::test]
 async fn without_the_device_endpoint_the_grant_fails_before_registration() {
-    let mut options = unregistered();
-    options
-        .discovery
-        .manual
-        .as_mut()
-        .unwrap()
-        .device_authorization_endpoint = None;
+    let mut server = metadata();
+    server.device_authorization_endpoint = None;
     let fixture = Fixture::with_script([registered()]);
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let login = fixture.login_with(|login| unregistered(login).server_metadata(server));
+    let error = login.await.unwrap_err();
     let Error::Authorization(AuthorizationError::NoGrant {
         requested: grant, ..
     }) = &error
@@ -311,22 +297,18 @@ async fn without_the_device_endpoint_the_grant_fails_before_registration() {
 #[tokio::test]
 async fn the_device_grant_is_never_the_default() {
     let mut server = metadata();
-    let name = |server: &ServerMetadata| grant::select_for_server(server, None).unwrap().name();
-    assert_eq!(name(&server), "authorization_code");
     server.authorization_endpoint = None;
     let fixture = Fixture::with_polls(&code(), [tokens()]);
-    let mut options = options();
-    options.discovery.manual = Some(server);
-    options.grant = None;
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let without_browser = |login| preregistered(login).server_metadata(server.clone());
+    let login = fixture.login_with(|login| without_browser(login).grant(Grant::Auto));
+    let error = login.await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Reconfigure);
     let Error::Authorization(AuthorizationError::NoGrant { must_be_named, .. }) = error else {
         panic!("{error}");
     };
     assert_eq!(must_be_named, Some("device_code"));
     assert_eq!(fixture.http.requests().len(), 0);
-    options.grant = must_be_named.map(str::to_owned);
-    fixture.login_with(&options).await.unwrap();
+    fixture.login_with(without_browser).await.unwrap();
 }
 
 #[tokio::test]
@@ -340,8 +322,15 @@ async fn a_listed_grant_without_an_endpoint_is_not_supported() {
     let address_space = mcp_client_oauth::platform::AddressSpace::Public;
     let server =
         ServerMetadata::parse(document.to_string().as_bytes(), &issuer, address_space).unwrap();
-    assert!(grant::select_for_server(&server, Some("device_code")).is_err());
-    assert!(grant::select_for_server(&server, None).is_err());
+    for grant in [Grant::DeviceCode, Grant::Auto] {
+        let fixture = Fixture::with_script([]);
+        let server = server.clone();
+        let login =
+            fixture.login_with(|login| unregistered(login).server_metadata(server).grant(grant));
+        let error = login.await.unwrap_err();
+        assert!(matches!(error, Error::Authorization(_)), "{error}");
+        assert_eq!(fixture.http.requests().len(), 0);
+    }
 }
 
 #[tokio::test]

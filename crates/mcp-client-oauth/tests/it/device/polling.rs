@@ -116,9 +116,9 @@ async fn polling_ends_after_half_an_hour() {
 #[tokio::test]
 async fn the_prompt_shows_the_time_limit_of_the_caller() {
     let fixture = Fixture::with_polls(&code(), repeated(pending));
-    let mut options = options();
-    options.timeout = Duration::from_secs(60);
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let minute = Duration::from_secs(60);
+    let login = fixture.login_with(|login| preregistered(login).timeout(minute));
+    let error = login.await.unwrap_err();
     let Error::Authorization(AuthorizationError::TimedOut(timeout)) = error else {
         panic!("{error}")
     };

@@ -3,12 +3,9 @@
 
 use super::*;
 
-/// Returns options for a login that registers its client dynamically.
-fn unregistered() -> LoginOptions {
-    let mut options = options();
-    options.identity.preregistered = None;
-    options.scope = "openid profile email".parse().ok();
-    options
+/// Configures a login that registers its client dynamically, with a scope.
+fn with_scope(login: Login) -> Login {
+    unregistered(login).scope("openid profile email")
 }
 
 /// Returns the body of each registration request, in order.
@@ -25,9 +22,9 @@ async fn register_with(script: Vec<ScriptedResponse>) -> Vec<Value> {
     let again = [response(200, &code()), tokens()];
     let rest = [response(200, &code()), tokens()];
     let fixture = Fixture::with_script(script.into_iter().chain(rest).chain(again));
-    fixture.login_with(&unregistered()).await.unwrap();
+    fixture.login_with(with_scope).await.unwrap();
     let first = registration_requests(&fixture);
-    fixture.login_with(&unregistered()).await.unwrap();
+    fixture.login_with(with_scope).await.unwrap();
     assert_eq!(
         registration_requests(&fixture),
         first,
@@ -160,7 +157,7 @@ async fn the_first_error_is_reported_when_every_registration_is_rejected() {
         response(400, &said)
     };
     let fixture = Fixture::with_script(["first", "second", "third", "fourth"].map(refusal));
-    let error = fixture.login_with(&unregistered()).await.unwrap_err();
+    let error = fixture.login_with(with_scope).await.unwrap_err();
     assert!(error.to_string().contains("first"), "{error}");
     assert_eq!(registration_requests(&fixture).len(), 3);
 }
@@ -170,9 +167,9 @@ async fn the_first_error_is_reported_when_every_registration_is_rejected() {
 #[tokio::test]
 async fn a_listed_grant_without_an_endpoint_is_reported_as_such() {
     for (grant, says) in [
-        (Some("device_code"), true),
-        (Some("authorization_code"), false),
-        (None, true),
+        (Grant::DeviceCode, true),
+        (Grant::Browser, false),
+        (Grant::Auto, true),
     ] {
         let document = json!({
             "issuer": "https://as.example",
@@ -183,11 +180,12 @@ async fn a_listed_grant_without_an_endpoint_is_reported_as_such() {
         let address_space = mcp_client_oauth::platform::AddressSpace::Public;
         let body = document.to_string();
         let metadata = ServerMetadata::parse(body.as_bytes(), &issuer, address_space).unwrap();
-        let mut options = unregistered();
-        options.discovery.manual = Some(metadata);
-        options.grant = grant.map(str::to_owned);
         let fixture = Fixture::with_script([]);
-        let error = fixture.login_with(&options).await.unwrap_err();
+        let login = fixture.login_with(|login| {
+            let login = with_scope(login).server_metadata(metadata);
+            login.grant(grant.clone())
+        });
+        let error = login.await.unwrap_err();
         assert_eq!(error.remedy(), Remedy::Reconfigure);
         let is_said = matches!(
             error,

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mcp_client_oauth::{
-    Discovery, DiscoveryOptions, Error, ServerUrl, discover,
+    Error, ServerUrl,
     error::{DiscoveryError, HttpErrorKind, ServerMetadataError},
+    flow::{Discovery, DiscoveryOptions, discover},
     platform::{AddressSpace, HttpClient, HttpError, Platform, Request, Response},
     testing::{ManualClock, RecordedInteraction},
 };

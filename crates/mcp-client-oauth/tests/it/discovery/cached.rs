@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_client_oauth::{LoginOptions, proto::challenge::Challenge};
+use mcp_client_oauth::flow::Challenge;
 use mcp_oauth_testbed::Peer;
 
 use super::{OAUTH, document};
@@ -60,11 +60,10 @@ async fn a_challenge_that_contradicts_cached_metadata_discards_it() {
     fixture.login().await.unwrap();
     let before = metadata_requests(&fixture);
 
-    let mut options = LoginOptions::default();
     let mut challenge = Challenge::default();
     challenge.resource_metadata = Some(fixture.server.as_url().join(PRM).unwrap().to_string());
-    options.discovery.challenge = Some(challenge.clone());
-    fixture.login_with(&options).await.unwrap();
+    let login = fixture.login_with(|login| login.challenge(challenge.clone()));
+    login.await.unwrap();
     assert_eq!(
         metadata_requests(&fixture),
         before,
@@ -79,8 +78,8 @@ async fn a_challenge_that_contradicts_cached_metadata_discards_it() {
             .unwrap()
             .to_string(),
     );
-    options.discovery.challenge = Some(challenge);
-    fixture.login_with(&options).await.unwrap();
+    let login = fixture.login_with(|login| login.challenge(challenge));
+    login.await.unwrap();
     assert!(
         metadata_requests(&fixture) > before,
         "the challenge contradicts the metadata"

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use mcp_client_oauth::{
-    DiscoveryOptions, Error, LoginOptions, Remedy, discover,
+    Error, Login, Remedy,
     error::{DiscoveryError, HttpErrorKind, ResourceMetadataError, ServerMetadataError},
+    flow::{DiscoveryOptions, discover},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Legacy, Peer, Testbed};
 use serde_json::json;
 
-use super::{OPENID, discovery_error, legacy, prm_field, run_discovery};
+use super::{OPENID, discovery_error, prm_field, run_discovery};
 use crate::support::{Fixture, PRM, ShortTimeout, bounded};
 
 #[tokio::test]
@@ -235,9 +236,7 @@ async fn an_endless_redirect_is_an_error() {
 async fn a_2025_server_with_metadata_must_list_pkce() {
     let fixture = Fixture::with(Testbed::builder().legacy(Legacy::Metadata)).await;
     fixture.testbed.set_fault(Fault::OnlyPlainPkce);
-    let mut options = LoginOptions::default();
-    options.discovery = legacy();
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let error = fixture.login_with(Login::legacy).await.unwrap_err();
     assert!(
         matches!(error, Error::Discovery(DiscoveryError::PkceUnsupported(_))),
         "{error}"

@@ -12,8 +12,9 @@ use std::{
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{
-    DiscoveryOptions, Error, Remedy, ServerUrl, discover,
+    Error, Remedy, ServerUrl,
     error::{DiscoveryError, HttpError},
+    flow::{DiscoveryOptions, discover},
     platform::{HttpClient, Platform, Request, Response},
     testing::{ManualClock, RecordedInteraction},
 };

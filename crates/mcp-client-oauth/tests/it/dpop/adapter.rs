@@ -1,6 +1,6 @@
 //! An MCP client with bound tokens: `rmcp` passes on the challenge, but not the nonce with it.
 
-use mcp_client_oauth::mcp::connect;
+use mcp_client_oauth::adapters::rmcp::connect;
 use mcp_oauth_testbed::{ProtocolEra, ResponseForm};
 use rmcp::{
     model::{CallToolRequestParams, ClientConfig},
@@ -11,7 +11,7 @@ use super::*;
 
 type Client = RunningService<RoleClient, ClientConfig>;
 
-fn at_both(kinds: Kinds) -> Builder {
+fn at_both(kinds: DpopPolicy) -> Builder {
     with_token_kinds(kinds)
         .dpop_nonces_at(Peer::AuthorizationServer)
         .dpop_nonces_at(Peer::Mcp)
@@ -19,11 +19,8 @@ fn at_both(kinds: Kinds) -> Builder {
 
 async fn connected(builder: Builder) -> (Fixture, Session, Client) {
     let fixture = fixture(builder).await;
-    let session = fixture
-        .login_with(&options(DpopPolicy::Always))
-        .await
-        .unwrap();
-    let client = bounded(Box::pin(connect(Arc::new(session.clone())))).await;
+    let session = fixture.login_with(with_dpop(Some(true))).await.unwrap();
+    let client = bounded(Box::pin(connect(session.clone()))).await;
     (fixture, session, client.unwrap())
 }
 
@@ -42,7 +39,7 @@ fn posts(fixture: &Fixture) -> usize {
 async fn tools_are_called_with_a_proof_for_each_request() {
     for wire in [ProtocolEra::Stateful, ProtocolEra::Stateless] {
         for form in [ResponseForm::Json, ResponseForm::Sse] {
-            let builder = with_token_kinds(Kinds::Required)
+            let builder = with_token_kinds(DpopPolicy::Required)
                 .protocol_era(wire)
                 .response_form(form);
             let (fixture, _, client) = connected(builder).await;
@@ -59,7 +56,7 @@ async fn tools_are_called_with_a_proof_for_each_request() {
 #[tokio::test]
 async fn a_nonce_is_stored_although_the_transport_hides_the_response() {
     // Where both token types are accepted, the first of two challenges is not about the proof.
-    for kinds in [Kinds::Required, Kinds::Offered] {
+    for kinds in [DpopPolicy::Required, DpopPolicy::Offered] {
         for wire in [ProtocolEra::Stateful, ProtocolEra::Stateless] {
             let (fixture, _, client) = connected(at_both(kinds).protocol_era(wire)).await;
             assert!(adds(&client).await);
@@ -83,7 +80,7 @@ async fn a_nonce_is_stored_although_the_transport_hides_the_response() {
 #[tokio::test]
 async fn a_server_that_always_requires_a_new_nonce_is_retried_a_few_times() {
     let (fixture, _, client) =
-        connected(at_both(Kinds::Required).protocol_era(ProtocolEra::Stateless)).await;
+        connected(at_both(DpopPolicy::Required).protocol_era(ProtocolEra::Stateless)).await;
     fixture.testbed.set_fault(Fault::AlwaysNewDpopNonce);
     let before = posts(&fixture);
     assert!(!adds(&client).await);
@@ -99,13 +96,13 @@ async fn a_server_that_always_requires_a_new_nonce_is_retried_a_few_times() {
 
 #[tokio::test]
 async fn a_bound_token_rejected_during_a_session_is_replaced() {
-    for kinds in [Kinds::Required, Kinds::Offered] {
+    for kinds in [DpopPolicy::Required, DpopPolicy::Offered] {
         let (fixture, session, client) =
             connected(at_both(kinds).protocol_era(ProtocolEra::Stateless)).await;
         assert!(adds(&client).await);
-        let before = session.record().tokens.access_token;
+        let before = session.record().unwrap().tokens.access_token;
         fixture.testbed.revoke_access_tokens();
         assert!(adds(&client).await);
-        assert_ne!(session.record().tokens.access_token, before);
+        assert_ne!(session.record().unwrap().tokens.access_token, before);
     }
 }

@@ -1,15 +1,15 @@
 //! The key of a login: where it is stored, and for how long.
 
-use mcp_client_oauth::{DiscoveryOptions, IdentityOptions, Secret};
 use mcp_client_oauth::{
-    ProofGenerator, TokenStore, discover,
+    Client, Secret, TokenStore,
     error::TokenRefreshError,
-    grant::{self, CallbackReceiver, GrantRequest, RedirectTarget},
-    identify, logout,
-    proto::dpop::DpopKey,
-    refresh,
+    flow::{
+        self, DiscoveryOptions, DpopKey, IdentityOptions, ProofGenerator, discover, identify,
+        refresh,
+    },
     store::{Backend as _, EncryptedFileStore, KeySource, MemoryBackend, Record},
 };
+use mcp_oauth_testbed::test_user::{Decision, decide};
 
 use super::*;
 
@@ -26,17 +26,14 @@ async fn a_refresh_uses_the_stored_key() {
         let files = EncryptedFileStore::open(home.path().join("store"), source).unwrap();
         TokenStore::new(Arc::new(files))
     };
-    let mut fixture = fixture(with_token_kinds(Kinds::Required)).await;
+    let mut fixture = fixture(with_token_kinds(DpopPolicy::Required)).await;
     fixture.store = store();
     fixture.login().await.unwrap();
     for refreshes in 1..4 {
-        let (platform, key) = (fixture.platform.clone(), fixture.key());
-        let session = Session::open(platform, store(), key)
-            .await
-            .unwrap()
-            .unwrap();
+        let client = Client::with_platform(fixture.platform.clone(), store());
+        let session = client.session(fixture.key()).await.unwrap();
         fixture.advance(Duration::from_secs(300));
-        assert_eq!(request_status(&fixture, &session).await, 200);
+        assert_eq!(request_status(&session).await, 200);
         assert_eq!(fixture.refreshes(), refreshes);
     }
     let keys = keys(&fixture);
@@ -46,10 +43,10 @@ async fn a_refresh_uses_the_stored_key() {
 
 #[tokio::test]
 async fn each_login_has_its_own_key_and_its_refresh_token_is_bound_to_it() {
-    let (fixture, first) = logged_in(with_token_kinds(Kinds::Required)).await;
+    let (fixture, first) = logged_in(with_token_kinds(DpopPolicy::Required)).await;
     fixture.testbed.revoke_access_tokens();
     let second = fixture.login().await.unwrap();
-    let (mut old, new) = (first.record(), second.record());
+    let (mut old, new) = (first.record().unwrap(), second.record().unwrap());
     assert_ne!(old.dpop, new.dpop);
     // A stolen refresh token is useless without this key.
     for stolen in [Some(DpopKey::generate().unwrap()), None] {
@@ -64,13 +61,13 @@ async fn each_login_has_its_own_key_and_its_refresh_token_is_bound_to_it() {
     old.tokens = refresh(&fixture.platform, &old).await.unwrap();
     assert_eq!(old.tokens.access_token.scheme(), AuthScheme::DPoP);
     // A session that finds the other login uses the key of that login.
-    assert_eq!(request_status(&fixture, &first).await, 200);
-    assert_eq!(first.record().dpop, new.dpop);
+    assert_eq!(request_status(&first).await, 200);
+    assert_eq!(first.record().unwrap().dpop, new.dpop);
 }
 
 #[tokio::test]
 async fn a_bearer_token_from_a_refresh_is_rejected_and_the_login_is_kept() {
-    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
+    let (fixture, session) = logged_in(with_token_kinds(DpopPolicy::Required)).await;
     let before = fixture.record().await;
     let bearer = Fault::TokenField("token_type".to_owned(), json!("Bearer"));
     fixture.testbed.set_fault(bearer);
@@ -88,11 +85,9 @@ async fn a_bearer_token_from_a_refresh_is_rejected_and_the_login_is_kept() {
 
 #[tokio::test]
 async fn tokens_are_revoked_with_a_proof() {
-    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
-    let key = session.record().dpop.unwrap().thumbprint();
-    logout(&fixture.platform, &fixture.store, &fixture.key())
-        .await
-        .unwrap();
+    let (fixture, session) = logged_in(with_token_kinds(DpopPolicy::Required)).await;
+    let key = session.record().unwrap().dpop.unwrap().thumbprint();
+    session.logout().await.unwrap();
     let proofs = proofs(&fixture, "/revoke");
     assert_eq!(proofs.len(), 2);
     assert!(proofs.iter().all(|proof| thumbprint(proof) == key));
@@ -100,28 +95,34 @@ async fn tokens_are_revoked_with_a_proof() {
 
 #[tokio::test]
 async fn the_low_level_steps_can_request_bound_tokens() {
-    let fixture = fixture(with_token_kinds(Kinds::Required)).await;
+    let fixture = fixture(with_token_kinds(DpopPolicy::Required)).await;
     let platform = &fixture.platform;
     let discovery = discover(platform, &fixture.server, &DiscoveryOptions::default()).await;
     let discovery = discovery.unwrap();
     assert!(discovery.requires_dpop);
-    let receiver = CallbackReceiver::bind(&RedirectTarget::AnyPort, None).unwrap();
+    let redirect_uri = Url::parse("http://127.0.0.1:1/callback").unwrap();
     let options = IdentityOptions::default();
-    let identity = identify(platform, &discovery, &options, None, Some(receiver.uri())).await;
+    let identity = identify(platform, &discovery, &options, None, Some(&redirect_uri)).await;
     let identity = identity.unwrap();
     let key = DpopKey::generate().unwrap();
     let proof_generator = Arc::new(ProofGenerator::new(
         key.clone(),
         Arc::clone(&platform.clock),
     ));
-    let request = GrantRequest::new(&discovery, &identity, None).unwrap();
-    let request = request
-        .with_receiver(receiver)
-        .with_proof_generator(proof_generator);
-    let grant = grant::select(&request, None).unwrap();
-    let tokens = bounded(grant.request_tokens(platform, request))
-        .await
-        .unwrap();
+    let proofs = Some(&proof_generator);
+    let request = flow::authorization_url(&discovery, &identity, &redirect_uri, None, proofs);
+    let (url, pending) = request.unwrap();
+    assert_eq!(parameters(&url, "dpop_jkt"), [key.thumbprint()]);
+    let callback = decide(&url, Decision::Approve).await.unwrap();
+    let code = pending.accept(&callback).unwrap();
+    let tokens = flow::exchange(
+        platform,
+        &discovery,
+        &identity,
+        &code,
+        Some(&*proof_generator),
+    );
+    let tokens = bounded(tokens).await.unwrap();
     let mut record = Record::new(discovery, identity, None, tokens);
     record.dpop = Some(key);
     record.tokens = refresh(platform, &record).await.unwrap();
@@ -132,18 +133,21 @@ async fn the_low_level_steps_can_request_bound_tokens() {
 /// token. They reject the newer version of this record.
 #[tokio::test]
 async fn a_record_with_a_key_has_a_version_that_programs_without_dpop_reject() {
-    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
+    let (fixture, session) = logged_in(with_token_kinds(DpopPolicy::Required)).await;
     let backend = Arc::new(MemoryBackend::default());
     let store = TokenStore::new(backend.clone());
     let mut lock = store.lock(&fixture.key()).await.unwrap();
-    store.save(&mut lock, &session.record()).await.unwrap();
+    store
+        .save(&mut lock, &session.record().unwrap())
+        .await
+        .unwrap();
     let name = format!("login {}", fixture.server);
     let stored = backend.get(&name).await.unwrap().unwrap();
     let record: serde_json::Value = serde_json::from_slice(stored.entry.bytes.expose()).unwrap();
     assert_eq!(record["version"], 4, "versions 1 and 2 have no key");
     assert!(record["tokens"]["access_token"]["DPoP"].is_string());
     let (again, _) = store.load(&fixture.key()).await.unwrap().unwrap();
-    assert_eq!(again.dpop, session.record().dpop);
+    assert_eq!(again.dpop, session.record().unwrap().dpop);
     let token = session.token().await.unwrap();
     assert_eq!(again.tokens.access_token, token);
 }
@@ -151,8 +155,13 @@ async fn a_record_with_a_key_has_a_version_that_programs_without_dpop_reject() {
 /// One login for two resources has one key.
 #[tokio::test]
 async fn a_shared_login_shares_its_key() {
-    let mail = Arc::new(with_token_kinds(Kinds::Required).start().await.unwrap());
-    let builder = with_token_kinds(Kinds::Required)
+    let mail = Arc::new(
+        with_token_kinds(DpopPolicy::Required)
+            .start()
+            .await
+            .unwrap(),
+    );
+    let builder = with_token_kinds(DpopPolicy::Required)
         .additional_resource(mail.server_url().as_str())
         .one_login_for_all_resources();
     let notes = fixture(builder).await;
@@ -163,19 +172,17 @@ async fn a_shared_login_shares_its_key() {
     let mut other = Fixture::from_testbed(mail);
     other.platform = notes.platform.clone();
     other.store = notes.store.clone();
-    let mut sharing = LoginOptions::default();
-    sharing.reuse_issuer_login = true;
-    let session = other.login_with(&sharing).await.unwrap();
+    let session = other.login_with(Login::reuse_issuer_login).await.unwrap();
     assert_eq!(notes.user.opened_urls().len(), 1);
-    assert_eq!(session.record().dpop, login.record().dpop);
+    assert_eq!(session.record().unwrap().dpop, login.record().unwrap().dpop);
     session.refresh().await.unwrap();
     let keys = keys(&notes);
     assert_eq!(keys.len(), 3);
     assert!(keys.iter().all(|key| *key == keys[0]));
 
     // A login with bound tokens is not shared with one without them.
-    sharing.dpop = DpopPolicy::Never;
     other.store.remove(&other.key()).await.unwrap();
-    other.login_with(&sharing).await.unwrap_err();
+    let login = other.login_with(|login| login.reuse_issuer_login().dpop(false));
+    login.await.unwrap_err();
     assert_eq!(notes.user.opened_urls().len(), 2);
 }

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_client_oauth::{
-    InteractiveSession,
+    adapters::AuthorizedClient,
+    flow::refresh,
     platform::{HttpClient, HttpError, Platform, Request},
-    refresh,
     testing::{ManualClock, RecordedInteraction, ScriptedHttp},
 };
 use serde_json::Value;
@@ -17,7 +17,7 @@ use super::*;
 use crate::support::lock;
 
 fn requiring_nonces(peers: &[Peer]) -> Builder {
-    let builder = with_token_kinds(Kinds::Required);
+    let builder = with_token_kinds(DpopPolicy::Required);
     let peers = peers.iter().copied();
     peers.fold(builder, Builder::dpop_nonces_at)
 }
@@ -36,7 +36,7 @@ async fn each_server_gets_only_its_own_nonce() {
     let (fixture, session) = logged_in(at_both()).await;
     assert_eq!(fixture.posts("/token"), 2);
     for _ in 0..3 {
-        assert_eq!(request_status(&fixture, &session).await, 200);
+        assert_eq!(request_status(&session).await, 200);
     }
     assert_eq!(request_count(&fixture), 4, "one more for the nonce");
     let (issuer, resource) = (nonces(&fixture, "/token"), nonces(&fixture, NOTES));
@@ -50,11 +50,11 @@ async fn each_server_gets_only_its_own_nonce() {
 #[tokio::test]
 async fn an_expired_nonce_costs_one_request_and_no_token() {
     let (fixture, session) = logged_in(at_both()).await;
-    assert_eq!(request_status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&session).await, 200);
     session.refresh().await.unwrap();
     let (requests_before, posts) = (request_count(&fixture), fixture.posts("/token"));
     fixture.testbed.renew_dpop_nonces();
-    assert_eq!(request_status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&session).await, 200);
     session.refresh().await.unwrap();
     assert_eq!(request_count(&fixture), requests_before + 2);
     assert_eq!(fixture.posts("/token"), posts + 2);
@@ -64,10 +64,9 @@ async fn an_expired_nonce_costs_one_request_and_no_token() {
 #[tokio::test]
 async fn concurrent_requests_without_a_nonce_lose_no_token() {
     let (fixture, session) = logged_in(at_both()).await;
-    let authorized = authorized(&fixture, &session);
     let tasks: JoinSet<_> = (0..50)
         .map(|_| {
-            let request = authorized.get(notes(&fixture));
+            let request = session.get("notes");
             async move { request.send().await.unwrap().status.as_u16() }
         })
         .collect();
@@ -102,7 +101,7 @@ async fn a_server_that_always_requires_a_new_nonce_gets_three_requests() {
     let (fixture, session) = logged_in(at_both()).await;
     fixture.testbed.set_fault(Fault::AlwaysNewDpopNonce);
     for requests in 1..4 {
-        assert_eq!(request_status(&fixture, &session).await, 401);
+        assert_eq!(request_status(&session).await, 401);
         assert_eq!(request_count(&fixture), 3 * requests);
     }
     assert_eq!(fixture.refreshes(), 0);
@@ -116,7 +115,7 @@ async fn an_invalid_nonce_is_not_sent_back() {
         let (before, posts) = (request_count(&fixture), fixture.posts("/token"));
         fixture.testbed.renew_dpop_nonces();
         fixture.testbed.set_fault(Fault::DpopNonce(bad.to_owned()));
-        assert_eq!(request_status(&fixture, &session).await, 401);
+        assert_eq!(request_status(&session).await, 401);
         session.refresh().await.unwrap_err();
         assert_eq!(request_count(&fixture), before + 1, "{bad}");
         assert_eq!(fixture.posts("/token"), posts + 1, "{bad}");
@@ -128,7 +127,7 @@ async fn an_invalid_nonce_is_not_sent_back() {
             .flatten()
             .all(|nonce| nonce.is_ascii())
     );
-    assert_eq!(request_status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&session).await, 200);
 }
 
 /// Another token would be rejected for the same reason: here, a wrong clock.
@@ -137,43 +136,40 @@ async fn a_rejected_proof_does_not_invalidate_the_token() {
     let hour = Duration::from_secs(3600);
     let (fixture, session) = logged_in(requiring_nonces(&[]).access_token_lifetime(hour)).await;
     fixture.testbed.advance(hour / 2);
-    let response = read(&fixture, &session).await.unwrap();
+    let response = read(&session).await.unwrap();
     let challenge = response.header(header::WWW_AUTHENTICATE).unwrap();
     assert!(challenge.contains("invalid_dpop_proof"), "{challenge}");
     assert_eq!((request_count(&fixture), fixture.refreshes()), (1, 0));
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
     fixture.clock.advance(hour / 2);
-    assert_eq!(request_status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&session).await, 200);
 }
 
 #[tokio::test]
 async fn a_rejected_token_is_replaced_once_whatever_the_nonces() {
     let (fixture, session) = logged_in(at_both()).await;
-    assert_eq!(request_status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&session).await, 200);
     fixture.testbed.revoke_access_tokens();
     fixture.testbed.renew_dpop_nonces();
-    assert_eq!(request_status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&session).await, 200);
     assert_eq!(fixture.refreshes(), 2, "one more for the nonce");
     let tokens = proofs(&fixture, NOTES).into_iter().map(|proof| proof.ath);
     let tokens: BTreeSet<_> = tokens.collect();
     assert_eq!(tokens.len(), 2, "each proof names its own token");
     fixture.testbed.set_fault(Fault::RejectsEveryToken);
     let before = request_count(&fixture);
-    assert_eq!(request_status(&fixture, &session).await, 401);
+    assert_eq!(request_status(&session).await, 401);
     assert!(request_count(&fixture) <= before + 3);
 }
 
 #[tokio::test]
 async fn an_interactive_login_gets_a_bound_token() {
     let fixture = fixture(at_both()).await;
-    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-    let options = LoginOptions::default();
-    let source = InteractiveSession::open(platform, store, fixture.server.clone(), options).await;
-    let authorized = Authorized::new(fixture.platform.clone(), Arc::new(source.unwrap()));
+    let login = fixture.client().login(&fixture.server);
+    let session = login.on_demand().await.unwrap();
     for logins in 1..3 {
-        let request = authorized.get(notes(&fixture));
-        assert_eq!(bounded(Box::pin(request.send())).await.unwrap().status, 200);
+        assert_eq!(request_status(&session).await, 200);
         assert_eq!(fixture.user.opened_urls().len(), logins);
         fixture.testbed.revoke_all_tokens();
     }
@@ -182,7 +178,7 @@ async fn an_interactive_login_gets_a_bound_token() {
 /// RFC 9449 §8.2: the next nonce may come with any response.
 #[tokio::test]
 async fn a_nonce_is_stored_from_a_successful_response() {
-    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
+    let (fixture, session) = logged_in(with_token_kinds(DpopPolicy::Required)).await;
     let response = |nonce: &str| {
         let headers = [("dpop-nonce".parse().unwrap(), nonce.parse().unwrap())];
         Ok(Response::new(
@@ -198,9 +194,10 @@ async fn a_nonce_is_stored_from_a_successful_response() {
         Arc::new(fixture.clock.clone()),
         Arc::new(RecordedInteraction::default()),
     );
-    let authorized = Authorized::new(platform, Arc::new(session));
+    let authorized = AuthorizedClient::new(platform, session);
     for _ in 0..3 {
-        authorized.get(notes(&fixture)).send().await.unwrap();
+        let request = authorized.request(Method::GET, notes(&fixture));
+        request.send().await.unwrap();
     }
     let claims = http.requests().into_iter().map(|request| {
         let proof = request.headers["dpop"].to_str().unwrap();
@@ -237,7 +234,7 @@ impl HttpClient for Slow {
 
 #[tokio::test]
 async fn both_requests_share_one_deadline() {
-    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
+    let (fixture, session) = logged_in(with_token_kinds(DpopPolicy::Required)).await;
     let seconds = Duration::from_secs;
     for (takes, expected) in [(20, vec![30, 10]), (31, vec![30])] {
         let slow = Arc::new(Slow {
@@ -247,7 +244,9 @@ async fn both_requests_share_one_deadline() {
         });
         let mut platform = fixture.platform.clone();
         platform.http = slow.clone();
-        refresh(&platform, &session.record()).await.unwrap_err();
+        refresh(&platform, &session.record().unwrap())
+            .await
+            .unwrap_err();
         let expected: Vec<_> = expected.into_iter().map(seconds).collect();
         assert_eq!(*lock(&slow.deadlines), expected);
     }

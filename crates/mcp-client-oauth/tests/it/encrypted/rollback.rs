@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    Error, Remedy, Session, TokenSource as _, TokenStore, error::TokenRefreshError,
+    Error, Remedy, Session, TokenStore, adapters::TokenSource as _, error::TokenRefreshError,
 };
 
 use super::*;
@@ -49,11 +49,8 @@ impl RolledBack {
     }
 
     async fn opened(&self) -> Session {
-        let Fixture {
-            platform, store, ..
-        } = &self.fixture;
-        let session = Session::open(platform.clone(), store.clone(), self.fixture.key()).await;
-        session.unwrap().unwrap()
+        let session = self.fixture.client().session(self.fixture.key()).await;
+        session.unwrap()
     }
 }
 

@@ -184,7 +184,6 @@ pub(super) enum CorruptionKind {
 pub(super) struct ClientConfig {
     pub(super) id: Option<String>,
     pub(super) secret: Option<String>,
-    pub(super) issuer: Option<String>,
     pub(super) document: Option<String>,
     pub(super) legacy: bool,
     pub(super) grant: Option<String>,

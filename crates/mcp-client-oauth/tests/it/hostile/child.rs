@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    future::IntoFuture as _,
     io::{Seek as _, Write as _},
     process::Stdio,
     sync::Arc,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use mcp_client_oauth::{
-    LoginOptions, ServerUrl, TokenStore, login,
+    Client, TokenStore,
     platform::{AddressSpace, Platform, Request, ReqwestClient},
     testing::{ManualClock, RecordedInteraction},
 };
@@ -78,9 +79,8 @@ async fn log_in_and_report_memory() {
             let network = ReqwestClient::default().with_roots(&roots).unwrap();
             platform.http = Arc::new(ShortTimeout(Duration::from_secs(2), Arc::new(network)));
         }
-        let server: ServerUrl = url.parse().unwrap();
-        let store = TokenStore::memory();
-        let outcome = login(&platform, &store, &server, &LoginOptions::default()).await;
+        let client = Client::with_platform(platform, TokenStore::memory());
+        let outcome = client.login(url).await;
         assert!(outcome.is_err());
         report(&(memory("VmHWM") - idle).to_string());
     }
@@ -216,15 +216,12 @@ async fn start_and_cancel() {
     let store = TokenStore::memory();
     for order in orders() {
         let (count, url) = order.split_once(' ').unwrap();
-        let server: ServerUrl = url.parse().unwrap();
         for _ in 0..count.parse().unwrap() {
             let user = TestUser::idle();
             let mut platform = platform(&clock, &user);
             platform.http = http.clone();
-            let (store, server) = (store.clone(), server.clone());
-            let login = tokio::spawn(async move {
-                login(&platform, &store, &server, &LoginOptions::default()).await
-            });
+            let client = Client::with_platform(platform, store.clone());
+            let login = tokio::spawn(client.login(url).into_future());
             bounded(user.shown()).await;
             login.abort();
             assert!(login.await.unwrap_err().is_cancelled());
@@ -253,7 +250,7 @@ async fn logins_that_are_never_completed_leak_no_memory() {
 #[tokio::test]
 async fn a_child_inherits_neither_listener_nor_lock() {
     let fixture = Fixture::start().await.with_user(TestUser::idle());
-    let waiting = fixture.start_login(LoginOptions::default()).await;
+    let waiting = fixture.start_login(|login| login).await;
     let home = Home::new();
     let store = TokenStore::new(Arc::new(home.open()));
     let lock = store.lock(&fixture.key()).await.unwrap();

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mcp_client_oauth::{
-    DiscoveryOptions, LoginOptions, PreregisteredClient, Secret, grant::RedirectTarget,
-    platform::ReqwestClient, proto::server_metadata::Issuer,
-};
+use mcp_client_oauth::{Grant, Login, platform::ReqwestClient};
 use mcp_oauth_testbed::{Builder, Corruption, Endpoint, Fault, Legacy, PrmForm, Testbed};
 use serde_json::Value;
 
@@ -296,31 +293,34 @@ fn fault_by_name(text: &str, placeholders: &Placeholders) -> Fault {
     }
 }
 
-/// Returns the options of a login.
-pub(super) fn options(client: &ClientConfig, placeholders: &Placeholders) -> LoginOptions {
-    let mut options = LoginOptions::default();
-    let mut discovery = DiscoveryOptions::default();
-    discovery.legacy = client.legacy;
-    options.discovery = discovery;
-    options.grant.clone_from(&client.grant);
-    options.force = client.force;
-    options.scope = client.scope.as_ref().map(|scope| scope.parse().unwrap());
-    if let Some(id) = &client.id {
-        let secret = client.secret.clone().map(Secret::new);
-        let mut own = PreregisteredClient::new(id, secret);
-        own.issuer = client
-            .issuer
-            .as_ref()
-            .map(|text| Issuer::new(placeholders.fill(text)));
-        options.identity.preregistered = Some(own);
+/// Sets the options of a login, except those that only the hostile login has (`force`, `legacy`).
+pub(super) fn configure(
+    mut login: Login,
+    client: &ClientConfig,
+    placeholders: &Placeholders,
+) -> Login {
+    match client.grant.as_deref() {
+        None => {}
+        Some("device_code") => login = login.grant(Grant::DeviceCode),
+        Some(other) => panic!("no grant `{other}`"),
     }
-    let document = client.document.as_ref();
-    options.identity.document = document.map(|url| url.parse().unwrap());
+    if let Some(scope) = &client.scope {
+        login = login.scope(scope.as_str());
+    }
+    if let Some(id) = &client.id {
+        login = login.client_id(id);
+    }
+    if let Some(secret) = &client.secret {
+        login = login.client_secret(secret.as_str());
+    }
+    if let Some(url) = &client.document {
+        login = login.client_metadata_url(url.parse().unwrap(), None);
+    }
     if let Some(seconds) = client.timeout {
-        options.timeout = Duration::from_secs(seconds);
+        login = login.timeout(Duration::from_secs(seconds));
     }
     if let Some(uri) = &client.redirect_uri {
-        options.redirect = RedirectTarget::Uri(placeholders.fill(uri).parse().unwrap());
+        login = login.redirect_uri(placeholders.fill(uri).parse().unwrap());
     }
-    options
+    login
 }

@@ -1,9 +1,13 @@
 //! Runs the variants of a case: the complete client, over real sockets.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    future::IntoFuture as _,
+    sync::{Arc, Mutex},
+};
 
 use mcp_client_oauth::{
-    Authorized, Error, RevocationOutcome, Session, discover, login as login_at, logout,
+    Client, Error, RevocationOutcome, Session,
+    flow::{DiscoveryOptions, discover},
     platform::{AddressSpace, Clock as _, Request},
     store::Record,
     testing::ManualClock,
@@ -14,7 +18,7 @@ use url::Url;
 use super::{
     browser::{self, Page},
     case::{Action, Case, Variant},
-    fixture::{CaseFixture, options},
+    fixture::{CaseFixture, configure},
     observations::{self, Observations},
     placeholders::Placeholders,
 };
@@ -92,22 +96,20 @@ async fn perform(
         }
         Action::Connect => connect(variant, setup, paper).await,
         Action::LoginAgain | Action::Request | Action::Refresh | Action::Logout => {
-            let options = options(&variant.client, &setup.placeholders);
-            let mut honest = options.clone();
-            honest.force = false;
-            honest.discovery.legacy = false;
             // The honest login does not use the short timeout of the case.
             let fixture = &setup.fixture;
             let network = platform(&fixture.clock, &fixture.user);
-            let first = login_at(&network, &fixture.store, &fixture.server, &honest);
-            let session = bounded(Box::pin(first)).await.unwrap();
+            let client = Client::with_platform(network, fixture.store.clone());
+            let honest = client.login(&fixture.server).reauthenticate();
+            let honest = configure(honest, &variant.client, &setup.placeholders);
+            bounded(honest.into_future()).await.unwrap();
             setup.fixture.user.pages().await;
             setup.fixture.testbed.clear_requests();
             let before = setup.fixture.record().await;
             setup.turn_hostile(variant);
             match action {
                 Action::LoginAgain => login(variant, setup, paper, before).await,
-                Action::Request => request(variant, setup, paper, &session, before).await,
+                Action::Request => request(variant, setup, paper, before).await,
                 Action::Refresh => refresh(setup, paper, before).await,
                 _ => Box::pin(log_out(setup, paper, before)).await,
             }
@@ -123,8 +125,18 @@ async fn login(
 ) -> Observations {
     let fixture = &setup.fixture;
     let opened = fixture.user.opened_urls().len();
-    let options = options(&variant.client, &setup.placeholders);
-    let outcome = fixture.login_with(&options).await;
+    let outcome = fixture.login_with(|login| {
+        let config = &variant.client;
+        let mut login = configure(login, config, &setup.placeholders);
+        if config.force {
+            login = login.force();
+        }
+        if config.legacy {
+            login = login.legacy();
+        }
+        login
+    });
+    let outcome = outcome.await;
     fixture.user.pages().await;
     let urls = fixture.user.opened_urls().split_off(opened);
     let scope = urls.last().map(|url| parameters(url, "scope").concat());
@@ -140,7 +152,8 @@ async fn login(
 
 async fn discovery(variant: &Variant, setup: &CaseFixture, paper: &CapturedOutput) -> Observations {
     let fixture = &setup.fixture;
-    let options = options(&variant.client, &setup.placeholders).discovery;
+    let mut options = DiscoveryOptions::default();
+    options.legacy = variant.client.legacy;
     let outcome = bounded(discover(&fixture.platform, &fixture.server, &options)).await;
     let scope = outcome.as_ref().ok().map(|discovery| {
         let scope = discovery.challenged_scope.as_ref();
@@ -175,14 +188,13 @@ async fn request(
     variant: &Variant,
     setup: &CaseFixture,
     paper: &CapturedOutput,
-    session: &Session,
     before: Option<Record>,
 ) -> Observations {
     let fixture = &setup.fixture;
-    let authorized = Authorized::new(fixture.platform.clone(), Arc::new(session.clone()));
+    let session = fixture.client().session(fixture.key()).await.unwrap();
     let url = variant.url.as_deref().unwrap_or("${server}/notes");
-    let url: Url = setup.placeholders.fill(url).parse().unwrap();
-    let outcome = bounded(authorized.get(url).send()).await;
+    let url = setup.placeholders.fill(url);
+    let outcome = bounded(session.get(url).send()).await;
     let mut observed = match outcome {
         Ok(response) if response.status.is_success() => Observations::of(None, paper),
         Ok(response) => {
@@ -207,8 +219,8 @@ async fn refresh(
     let mut platform = platform(&clock, &setup.fixture.user);
     platform.http = Arc::clone(&setup.fixture.platform.http);
     let key = setup.fixture.key();
-    let session = Session::open(platform, setup.fixture.store.clone(), key).await;
-    let session = session.unwrap().unwrap();
+    let client = Client::with_platform(platform, setup.fixture.store.clone());
+    let session = client.session(key).await.unwrap();
     let outcome = bounded(session.refresh()).await;
     print_session(paper, &session);
     let mut observed = Observations::of(outcome.as_ref().err(), paper);
@@ -226,7 +238,8 @@ async fn log_out(
     let clock = ManualClock::auto_advancing(fixture.clock.now());
     let mut platform = platform(&clock, &fixture.user);
     platform.http = Arc::clone(&fixture.platform.http);
-    let outcome = bounded(logout(&platform, &fixture.store, &fixture.key())).await;
+    let client = Client::with_platform(platform, fixture.store.clone());
+    let outcome = bounded(client.logout(fixture.key())).await;
     let mut observed = match outcome.unwrap().remote {
         RevocationOutcome::Failed(error) => Observations::of(Some(&error), paper),
         RevocationOutcome::Revoked => Observations::of(None, paper),

@@ -1,6 +1,6 @@
 //! A gateway: many accounts in one store, and each gets its own token (docs/hostile.md H183).
 
-use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken, store::LoginKey};
+use mcp_client_oauth::{flow::AccessToken, store::LoginKey};
 
 use crate::support::Fixture;
 
@@ -36,14 +36,14 @@ async fn a_thousand_tenants_never_get_the_token_of_another() {
     for step in 0..2 * TENANTS {
         // Every tenant twice, in an order that differs from their numbers.
         let tenant = step * 617 % TENANTS;
-        let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
+        let client = fixture.client();
         let key = key_of(&fixture, tenant);
         tasks.spawn(async move {
-            let session = Session::open(platform, store, key).await.unwrap().unwrap();
+            let session = client.session(key).await.unwrap();
             tokio::task::yield_now().await;
             let token = session.token().await.unwrap();
             assert_eq!(token.expose(), token_of(tenant));
-            let header = session.ready_header().unwrap();
+            let header = session.cached_header().unwrap();
             assert_eq!(header, format!("Bearer {}", token_of(tenant)));
         });
     }

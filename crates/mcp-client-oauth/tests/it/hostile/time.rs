@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use mcp_client_oauth::TokenSource as _;
+use mcp_client_oauth::{adapters::TokenSource as _, flow::Challenge};
 use mcp_oauth_testbed::Fault;
 use serde_json::json;
 
@@ -36,7 +36,7 @@ async fn a_clock_that_jumps_costs_a_refresh_at_most() {
         );
         fixture.testbed.revoke_access_tokens();
         let refused = session.token().await.unwrap();
-        let challenge = mcp_client_oauth::proto::challenge::Challenge::default();
+        let challenge = Challenge::default();
         bounded(session.refresh_after_rejection(&refused, &challenge))
             .await
             .unwrap();

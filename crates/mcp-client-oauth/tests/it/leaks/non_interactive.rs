@@ -3,9 +3,8 @@
 use std::time::SystemTime;
 
 use mcp_client_oauth::{
-    IdentityProvider, NonInteractiveGrant,
-    platform::AssertionSource,
-    proto::{private_key::PrivateKey, server_metadata::Issuer},
+    AssertionSource, Grant, IdentityProvider, Secret,
+    flow::{Issuer, PreregisteredClient, PrivateKey},
 };
 use mcp_oauth_testbed::{Algorithm, ConfidentialClient, KeyPair};
 
@@ -30,28 +29,35 @@ async fn all_grants() -> (Fixture, KeyPair) {
     (fixture, pair)
 }
 
-fn client(id: &str, pair: &KeyPair) -> PreregisteredClient {
-    let key = PrivateKey::from_pem(&pair.private_pem()).unwrap();
-    PreregisteredClient::new(id, None).with_private_key(key)
+fn private_key(pair: &KeyPair) -> PrivateKey {
+    PrivateKey::from_pem(&pair.private_pem()).unwrap()
+}
+
+/// Returns the options of a login of the client `signer`.
+fn with_grant(grant: Grant, pair: &KeyPair) -> impl Fn(Login) -> Login {
+    move |login| {
+        let login = login.client_id("signer").private_key(private_key(pair));
+        login.grant(grant.clone())
+    }
 }
 
 fn given(jwt: &str) -> AssertionSource {
     AssertionSource::Provided(Secret::new(jwt.to_owned()))
 }
 
-fn grants(fixture: &Fixture, pair: &KeyPair) -> [NonInteractiveGrant; 3] {
+fn grants(fixture: &Fixture, pair: &KeyPair) -> [Grant; 3] {
     let workload = fixture.testbed.workload_jwt(&json!({})).unwrap();
     let id_token = fixture.testbed.id_token(&json!({})).unwrap();
     let issuer = fixture.testbed.identity_provider().unwrap();
     let endpoint = format!("{issuer}/oauth2/token");
-    let at_idp = client("at-idp", pair);
+    let at_idp = PreregisteredClient::new("at-idp", None).with_private_key(private_key(pair));
     let idp = IdentityProvider::new(Issuer::new(issuer), &endpoint, &at_idp, given(&id_token));
     [
-        NonInteractiveGrant::ClientCredentials,
-        NonInteractiveGrant::Workload {
+        Grant::ClientCredentials,
+        Grant::WorkloadIdentity {
             assertion: given(&workload),
         },
-        NonInteractiveGrant::Enterprise {
+        Grant::Enterprise {
             idp: Box::new(idp.unwrap()),
         },
     ]
@@ -70,14 +76,12 @@ async fn a_non_interactive_login_prints_no_secret() {
     let (output, _guard) = CapturedOutput::capture();
     let (fixture, pair) = all_grants().await;
     for grant in grants(&fixture, &pair) {
-        let mut options = LoginOptions::default();
-        options.identity.preregistered = Some(client("signer", &pair));
-        options.non_interactive = Some(grant);
-        output.print(&options);
-        let session = fixture.login_with(&options).await.unwrap();
+        let configure = with_grant(grant, &pair);
+        output.print(&configure(fixture.client().login(&fixture.server)));
+        let session = fixture.login_with(configure).await.unwrap();
         print_session(&output, &session);
         output.print(&session.refresh().await.is_ok());
-        output.print(&logout(&fixture.platform, &fixture.store, &fixture.key()).await);
+        output.print(&session.logout().await);
     }
     assert_no_key(&output, &pair);
     // Nine client assertions at least, a workload JWT, an ID token, an ID-JAG, five access tokens.
@@ -89,10 +93,10 @@ async fn an_assertion_in_a_server_error_is_not_printed() {
     let (output, _guard) = CapturedOutput::capture();
     let (fixture, pair) = all_grants().await;
     let [_, workload, enterprise] = grants(&fixture, &pair);
-    let NonInteractiveGrant::Workload { assertion } = &workload else {
+    let Grant::WorkloadIdentity { assertion } = &workload else {
         unreachable!()
     };
-    let NonInteractiveGrant::Enterprise { idp } = &enterprise else {
+    let Grant::Enterprise { idp } = &enterprise else {
         unreachable!()
     };
     for (path, source) in [("/token", assertion), ("/oauth2/token", &idp.id_token)] {
@@ -102,11 +106,8 @@ async fn an_assertion_in_a_server_error_is_not_printed() {
         fixture.testbed.set_fault(echo(path, jwt.expose()));
     }
     for grant in [workload, enterprise] {
-        let mut options = LoginOptions::default();
-        options.identity.preregistered = Some(client("signer", &pair));
-        options.non_interactive = Some(grant);
-        let error = fixture.login_with(&options).await.unwrap_err();
-        output.print_error(&error);
+        let login = fixture.login_with(with_grant(grant, &pair));
+        output.print_error(&login.await.unwrap_err());
     }
     assert!(output.text().matches("the value [redacted]").count() >= 2);
     assert_nothing_leaked(&fixture, &output, 4).await;

@@ -1,18 +1,14 @@
 //! Client credentials with a secret (RFC 6749 §4.4; MCP OAuth Client Credentials extension).
 
-use mcp_client_oauth::{RecordedGrant, error::AuthorizationError};
+use mcp_client_oauth::{error::AuthorizationError, flow::RecordedGrant};
 use mcp_oauth_testbed::Fault;
 
 use super::*;
 
-fn credentials() -> LoginOptions {
-    options(Some(client()), NonInteractiveGrant::ClientCredentials)
-}
-
 #[tokio::test]
 async fn client_credentials_get_tokens() {
     let fixture = fixture(with_client()).await;
-    let session = fixture.login_with(&credentials()).await.unwrap();
+    let session = fixture.login_with(credentials).await.unwrap();
     assert_non_interactive(&fixture);
     let issued = &fixture.testbed.issued_tokens()[0];
     assert_eq!(
@@ -53,7 +49,7 @@ async fn the_secret_is_sent_by_the_supported_method_with_the_resource() {
             .confidential_client(client)
             .client_auth_methods(&[method]);
         let fixture = fixture(builder).await;
-        fixture.login_with(&credentials()).await.unwrap();
+        fixture.login_with(credentials).await.unwrap();
         let request = fixture.last("POST", "/token");
         assert_eq!(fields(&request), expected, "{method}");
         assert_eq!(request.form("resource").unwrap(), fixture.server.as_str());
@@ -66,9 +62,8 @@ async fn the_secret_is_sent_by_the_supported_method_with_the_resource() {
 #[tokio::test]
 async fn a_wrong_secret_is_sent_twice_at_most_and_not_shown() {
     let fixture = fixture(with_client()).await;
-    let client = PreregisteredClient::new("robot", Some(secret("planted-secret")));
-    let wrong = options(Some(client), NonInteractiveGrant::ClientCredentials);
-    let error = fixture.login_with(&wrong).await.unwrap_err();
+    let wrong = |login| credentials(login).client_secret(secret("planted-secret"));
+    let error = fixture.login_with(wrong).await.unwrap_err();
     assert_refused(&error, "invalid_client");
     assert!(!format!("{error} {error:?}").contains("planted"));
     // With `client_secret_basic`, and then with `client_id` in the body too.
@@ -80,16 +75,14 @@ async fn a_wrong_secret_is_sent_twice_at_most_and_not_shown() {
 #[tokio::test]
 async fn without_a_client_secret_or_key_nothing_is_sent() {
     let fixture = fixture(with_client()).await;
-    let error = fixture
-        .login_with(&options(None, NonInteractiveGrant::ClientCredentials))
-        .await;
+    let without_client = |login: Login| login.grant(Grant::ClientCredentials);
+    let error = fixture.login_with(without_client).await;
     assert!(matches!(
         error,
         Err(Error::Registration(RegistrationError::NoClient(_)))
     ));
-    let public = PreregisteredClient::new("robot", None);
-    let public = options(Some(public), NonInteractiveGrant::ClientCredentials);
-    let error = fixture.login_with(&public).await.unwrap_err();
+    let public = |login| without_client(login).client_id("robot");
+    let error = fixture.login_with(public).await.unwrap_err();
     assert!(matches!(
         error,
         Error::NonInteractiveGrant(NonInteractiveGrantError::PublicClient { .. })
@@ -101,52 +94,48 @@ async fn without_a_client_secret_or_key_nothing_is_sent() {
 #[tokio::test]
 async fn a_client_of_another_issuer_is_not_sent() {
     let fixture = fixture(with_client()).await;
-    let mut client = client();
-    client.issuer = Some(Issuer::new("https://other.example"));
-    let other = options(Some(client), NonInteractiveGrant::ClientCredentials);
-    let error = fixture.login_with(&other).await.unwrap_err();
+    fixture.login_with(credentials).await.unwrap();
+    let other = Testbed::start().await.unwrap();
+    let issuers = serde_json::json!([other.issuer()]);
+    let moved = Fault::PrmField("authorization_servers".to_owned(), issuers);
+    fixture.testbed.set_fault(moved);
+    let forced = |login| credentials(login).force();
+    let error = fixture.login_with(forced).await.unwrap_err();
     assert!(matches!(
         error,
         Error::Registration(RegistrationError::IssuerMismatch { .. })
     ));
-    fixture.assert_nothing_was_sent();
+    assert_eq!(other.count(Peer::AuthorizationServer, "POST", "/token"), 0);
 }
 
 #[tokio::test]
 async fn an_unsupported_grant_is_not_replaced_by_another() {
-    let fixture = fixture(with_client().device_authorization(true)).await;
-    for name in [
-        "workload",
-        "enterprise",
-        "authorization_code",
-        "device_code",
+    let fixture = fixture(with_client()).await;
+    let missing = Fault::MetadataWithout("authorization_endpoint".to_owned());
+    fixture.testbed.set_fault(missing);
+    for (grant, name) in [
+        (Grant::Browser, "authorization_code"),
+        (Grant::DeviceCode, "device_code"),
     ] {
-        let mut other = credentials();
-        other.grant = Some(name.to_owned());
-        let error = fixture.login_with(&other).await.unwrap_err();
-        let Error::Authorization(AuthorizationError::NoGrant {
-            requested: grant, ..
-        }) = error
-        else {
+        let other = |login| as_client(login).grant(grant);
+        let error = fixture.login_with(other).await.unwrap_err();
+        let Error::Authorization(AuthorizationError::NoGrant { requested, .. }) = error else {
             panic!("{error}");
         };
-        assert_eq!(grant.as_deref(), Some(name));
+        assert_eq!(requested.as_deref(), Some(name));
     }
     fixture.assert_nothing_was_sent();
-    let mut named = credentials();
-    named.grant = Some("client_credentials".to_owned());
-    fixture.login_with(&named).await.unwrap();
+    fixture.login_with(credentials).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_scope_is_requested_and_a_missing_scope_is_reported() {
     let fixture = fixture(with_client()).await;
-    let mut options = credentials();
-    options.scope = Some("notes:read notes:write".parse().unwrap());
     fixture
         .testbed
         .set_fault(Fault::TokenField("scope".to_owned(), "notes:read".into()));
-    let session = fixture.login_with(&options).await.unwrap();
+    let wider = |login| credentials(login).scope("notes:read notes:write");
+    let session = fixture.login_with(wider).await.unwrap();
     let request = fixture.last("POST", "/token");
     assert_eq!(request.form("scope").unwrap(), "notes:read notes:write");
     assert_eq!(session.missing_scope().unwrap().to_string(), "notes:write");

@@ -1,7 +1,7 @@
 //! Enterprise-managed authorization: an identity provider asserts who the user is (SEP-990; RFC 8693
 //! §2.2.1, RFC 7523 §2.1).
 
-use mcp_client_oauth::{IdentityProvider, error::TokenExchangeError, platform::AssertionSource};
+use mcp_client_oauth::{AssertionSource, IdentityProvider, error::TokenExchangeError};
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault};
 use serde_json::{Value, json};
 
@@ -15,16 +15,29 @@ async fn enterprise() -> Fixture {
     fixture(builder.enterprise(at_idp, "app")).await
 }
 
-fn with_id_token(fixture: &Fixture, claims: &Value) -> LoginOptions {
+/// Returns the identity provider, and an ID token with these claims.
+fn idp(fixture: &Fixture, claims: &Value) -> IdentityProvider {
     let issuer = fixture.testbed.identity_provider().unwrap();
     let id_token = fixture.testbed.id_token(claims).unwrap();
     let at_idp = PreregisteredClient::new("app-at-idp", Some(secret("s3cret at the idp")));
     let endpoint = format!("{issuer}{EXCHANGE}");
     let source = AssertionSource::Provided(secret(&id_token));
-    let idp = IdentityProvider::new(Issuer::new(issuer), &endpoint, &at_idp, source);
-    let idp = Box::new(idp.unwrap());
-    let app = PreregisteredClient::new("app", Some(secret("s3cret of the app")));
-    options(Some(app), NonInteractiveGrant::Enterprise { idp })
+    IdentityProvider::new(Issuer::new(issuer), &endpoint, &at_idp, source).unwrap()
+}
+
+/// Logs in the application by an assertion of `idp`.
+async fn login(fixture: &Fixture, idp: &IdentityProvider) -> Result<Session, Error> {
+    let idp = Box::new(idp.clone());
+    let by_idp = |login: Login| {
+        let app = login.client_id("app");
+        let app = app.client_secret(secret("s3cret of the app"));
+        app.grant(Grant::Enterprise { idp })
+    };
+    fixture.login_with(by_idp).await
+}
+
+async fn login_with_id_token(fixture: &Fixture, claims: &Value) -> Result<Session, Error> {
+    login(fixture, &idp(fixture, claims)).await
 }
 
 fn exchanges(fixture: &Fixture) -> usize {
@@ -34,8 +47,7 @@ fn exchanges(fixture: &Fixture) -> usize {
 }
 
 async fn exchange_error(fixture: &Fixture) -> (Error, TokenExchangeError) {
-    let options = with_id_token(fixture, &json!({}));
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let error = login_with_id_token(fixture, &json!({})).await.unwrap_err();
     let Error::NonInteractiveGrant(NonInteractiveGrantError::IdentityProvider { cause, .. }) =
         &error
     else {
@@ -51,10 +63,7 @@ async fn exchange_error(fixture: &Fixture) -> (Error, TokenExchangeError) {
 #[tokio::test]
 async fn an_identity_assertion_logs_the_user_in_without_a_browser() {
     let fixture = enterprise().await;
-    fixture
-        .login_with(&with_id_token(&fixture, &json!({})))
-        .await
-        .unwrap();
+    login_with_id_token(&fixture, &json!({})).await.unwrap();
     assert_non_interactive(&fixture);
     assert_eq!((exchanges(&fixture), fixture.posts("/token")), (1, 1));
     let issued = &fixture.testbed.issued_tokens()[0];
@@ -66,15 +75,10 @@ async fn an_identity_assertion_logs_the_user_in_without_a_browser() {
 #[tokio::test]
 async fn a_refresh_token_of_the_identity_provider_is_accepted_as_subject() {
     let fixture = enterprise().await;
-    let mut options = with_id_token(&fixture, &json!({}));
     let refresh_token = fixture.testbed.idp_refresh_token();
     let given = AssertionSource::Provided(secret(&refresh_token));
-    let Some(NonInteractiveGrant::Enterprise { idp }) = options.non_interactive else {
-        panic!()
-    };
-    let idp = Box::new(idp.with_refresh_token(given));
-    options.non_interactive = Some(NonInteractiveGrant::Enterprise { idp });
-    let session = fixture.login_with(&options).await.unwrap();
+    let idp = idp(&fixture, &json!({})).with_refresh_token(given);
+    let session = login(&fixture, &idp).await.unwrap();
     let exchange = fixture.last("POST", EXCHANGE);
     let expected = "urn:ietf:params:oauth:token-type:refresh_token";
     assert_eq!(exchange.form("subject_token_type").unwrap(), expected);
@@ -95,13 +99,9 @@ async fn a_refresh_token_of_the_identity_provider_is_accepted_as_subject() {
 #[tokio::test]
 async fn an_invalid_refresh_token_is_not_sent() {
     let fixture = enterprise().await;
-    let mut options = with_id_token(&fixture, &json!({}));
-    let Some(NonInteractiveGrant::Enterprise { idp }) = options.non_interactive else {
-        panic!()
-    };
-    let idp = Box::new(idp.with_refresh_token(AssertionSource::Provided(secret("\u{1}planted"))));
-    options.non_interactive = Some(NonInteractiveGrant::Enterprise { idp });
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let given = AssertionSource::Provided(secret("\u{1}planted"));
+    let idp = idp(&fixture, &json!({})).with_refresh_token(given);
+    let error = login(&fixture, &idp).await.unwrap_err();
     assert!(error.to_string().contains("is not a token"), "{error}");
     assert!(!format!("{error} {error:?}").contains("planted"));
     assert_eq!((exchanges(&fixture), fixture.posts("/token")), (0, 0));
@@ -110,10 +110,7 @@ async fn an_invalid_refresh_token_is_not_sent() {
 #[tokio::test]
 async fn each_server_gets_only_its_own_parameters() {
     let fixture = enterprise().await;
-    fixture
-        .login_with(&with_id_token(&fixture, &json!({})))
-        .await
-        .unwrap();
+    login_with_id_token(&fixture, &json!({})).await.unwrap();
     let exchange = fixture.last("POST", EXCHANGE);
     let expected = [
         "grant_type",
@@ -173,8 +170,7 @@ async fn a_broken_identity_provider_is_distinguished_from_an_unreachable_one() {
     fixture.testbed.clear_faults();
     let gone = Fault::Corrupt(Endpoint::IdentityProvider, Corruption::CutAfter(0));
     fixture.testbed.set_fault(gone);
-    let options = with_id_token(&fixture, &json!({}));
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let error = login_with_id_token(&fixture, &json!({})).await.unwrap_err();
     assert!(matches!(
         error,
         Error::NonInteractiveGrant(NonInteractiveGrantError::Http(_))
@@ -186,8 +182,8 @@ async fn a_broken_identity_provider_is_distinguished_from_an_unreachable_one() {
 #[tokio::test]
 async fn an_id_token_that_has_expired_is_sent_once_and_not_shown() {
     let fixture = enterprise().await;
-    let expired = with_id_token(&fixture, &json!({"exp": 1}));
-    let error = fixture.login_with(&expired).await.unwrap_err();
+    let expired = login_with_id_token(&fixture, &json!({"exp": 1})).await;
+    let error = expired.unwrap_err();
     assert_refused(&error, "invalid_grant");
     assert_eq!((exchanges(&fixture), fixture.posts("/token")), (1, 0));
     let sent = fixture
@@ -206,8 +202,8 @@ async fn a_server_without_id_jag_support_gets_no_id_jag() {
     fixture
         .testbed
         .set_fault(Fault::MetadataField(member.clone(), others));
-    let options = with_id_token(&fixture, &json!({}));
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let idp = idp(&fixture, &json!({}));
+    let error = login(&fixture, &idp).await.unwrap_err();
     let refused = matches!(
         error,
         Error::NonInteractiveGrant(NonInteractiveGrantError::IdJagNotSupported(ref issuer))
@@ -217,7 +213,7 @@ async fn a_server_without_id_jag_support_gets_no_id_jag() {
     assert_refused(&error, "id-jag");
     assert_eq!((exchanges(&fixture), fixture.posts("/token")), (0, 0));
     fixture.testbed.set_fault(Fault::MetadataWithout(member));
-    fixture.login_with(&options).await.unwrap();
+    login(&fixture, &idp).await.unwrap();
 }
 
 #[tokio::test]
@@ -225,8 +221,7 @@ async fn a_rejected_id_jag_is_sent_once() {
     let fixture = enterprise().await;
     let refusal = Fault::AssertionRefused("invalid_grant".to_owned());
     fixture.testbed.set_fault(refusal);
-    let options = with_id_token(&fixture, &json!({}));
-    let error = fixture.login_with(&options).await.unwrap_err();
+    let error = login_with_id_token(&fixture, &json!({})).await.unwrap_err();
     assert_refused(&error, "invalid_grant");
     assert_eq!((exchanges(&fixture), fixture.posts("/token")), (1, 1));
 }

@@ -1,12 +1,11 @@
 //! `private_key_jwt` (RFC 7523 §2.2, §3), verified by the testbed's own code.
 
 use mcp_client_oauth::{
-    Discovery, DiscoveryOptions, RevocationOutcome, discover, identify_non_interactive, logout,
-    proto::{
-        client_auth::AuthMethod,
-        token::{AccessToken, TokenSet},
+    RevocationOutcome,
+    flow::{
+        AccessToken, AuthMethod, Discovery, DiscoveryOptions, IdentityOptions, TokenSet, discover,
+        identify, refresh,
     },
-    refresh,
     store::Record,
 };
 use mcp_oauth_testbed::{Algorithm, KeyPair};
@@ -14,9 +13,14 @@ use serde_json::json;
 
 use super::*;
 
-fn signer(pair: &KeyPair) -> PreregisteredClient {
-    let key = PrivateKey::from_pem(&pair.private_pem()).unwrap();
-    PreregisteredClient::new("signer", None).with_private_key(key)
+fn key(pair: &KeyPair) -> PrivateKey {
+    PrivateKey::from_pem(&pair.private_pem()).unwrap()
+}
+
+/// Sets the client of [`signing`], and the grant of its credentials.
+fn signed(login: Login, pair: &KeyPair) -> Login {
+    let login = login.client_id("signer").private_key(key(pair));
+    login.grant(Grant::ClientCredentials)
 }
 
 async fn signing(algorithm: Algorithm) -> (Fixture, KeyPair) {
@@ -39,8 +43,8 @@ async fn discovered(fixture: &Fixture) -> Discovery {
 async fn each_algorithm_is_accepted_and_no_assertion_is_used_twice() {
     for algorithm in [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa] {
         let (fixture, pair) = signing(algorithm).await;
-        let signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
-        let session = fixture.login_with(&signed).await.unwrap();
+        let session = fixture.login_with(|login| signed(login, &pair));
+        let session = session.await.unwrap();
         session.refresh().await.unwrap();
         assert_eq!(fixture.testbed.issued_tokens().len(), 2);
         let request = fixture.last("POST", "/token");
@@ -61,11 +65,8 @@ async fn each_algorithm_is_accepted_and_no_assertion_is_used_twice() {
 async fn an_unknown_key_is_rejected_and_the_assertion_is_not_shown() {
     let (fixture, _) = signing(Algorithm::Es256).await;
     let unknown = KeyPair::generate(Algorithm::Es256).unwrap();
-    let signed = options(
-        Some(signer(&unknown)),
-        NonInteractiveGrant::ClientCredentials,
-    );
-    let error = fixture.login_with(&signed).await.unwrap_err();
+    let login = fixture.login_with(|login| signed(login, &unknown));
+    let error = login.await.unwrap_err();
     assert_refused(&error, "invalid_client");
     let sent = fixture.last("POST", "/token").form("client_assertion");
     assert!(!format!("{error} {error:?}").contains(&sent.unwrap()[..20]));
@@ -76,9 +77,8 @@ async fn an_unsupported_algorithm_fails_before_anything_is_sent() {
     let (fixture, pair) = signing(Algorithm::Es256).await;
     let mut metadata = discovered(&fixture).await.metadata;
     metadata.token_endpoint_auth_signing_alg_values_supported = Some(vec!["RS256".to_owned()]);
-    let mut signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
-    signed.discovery.manual = Some(metadata);
-    let error = fixture.login_with(&signed).await.unwrap_err();
+    let login = fixture.login_with(|login| signed(login, &pair).server_metadata(metadata));
+    let error = login.await.unwrap_err();
     assert!(matches!(
         error,
         Error::Registration(RegistrationError::SigningAlgorithm { own: "ES256", .. })
@@ -90,8 +90,8 @@ async fn an_unsupported_algorithm_fails_before_anything_is_sent() {
 #[tokio::test]
 async fn the_key_is_stored_with_the_record_and_another_process_signs_with_it() {
     let (fixture, pair) = signing(Algorithm::EdDsa).await;
-    let signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
-    drop(fixture.login_with(&signed).await.unwrap());
+    let login = fixture.login_with(|login| signed(login, &pair));
+    drop(login.await.unwrap());
     let (session, _) = fixture.auto_advancing_session().await;
     session.refresh().await.unwrap();
     assert_eq!(fixture.testbed.issued_tokens().len(), 2);
@@ -103,10 +103,8 @@ async fn the_key_is_stored_with_the_record_and_another_process_signs_with_it() {
 #[tokio::test]
 async fn a_logout_is_signed_too() {
     let (fixture, pair) = signing(Algorithm::Es256).await;
-    let signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
-    fixture.login_with(&signed).await.unwrap();
-    let outcome = logout(&fixture.platform, &fixture.store, &fixture.key()).await;
-    let remote = outcome.unwrap().remote;
+    let session = fixture.login_with(|login| signed(login, &pair));
+    let remote = session.await.unwrap().logout().await.unwrap().remote;
     assert!(matches!(remote, RevocationOutcome::Revoked), "{remote:?}");
     let request = fixture.last("POST", "/revoke");
     assert!(request.form("client_assertion").is_some() && request.form("client_id").is_none());
@@ -119,11 +117,13 @@ async fn a_refresh_is_signed_for_a_registered_client_and_for_one_with_a_document
     discovery.metadata.client_id_metadata_document_supported = true;
     let mut documented = IdentityOptions::default();
     documented.document = Some(DOCUMENT.parse().unwrap());
-    documented.document_key = signer(&pair).private_key;
+    documented.document_key = Some(key(&pair));
     let mut registered = IdentityOptions::default();
-    registered.preregistered = Some(signer(&pair));
+    let signer = PreregisteredClient::new("signer", None).with_private_key(key(&pair));
+    registered.preregistered = Some(signer);
     for (client_id, known) in [(DOCUMENT, documented), ("signer", registered)] {
-        let identity = identify_non_interactive(&discovery, &known, None, false).unwrap();
+        let identity = identify(&fixture.platform, &discovery, &known, None, None);
+        let identity = identity.await.unwrap();
         let mut tokens = TokenSet::new(AccessToken::new("spent").unwrap(), SystemTime::UNIX_EPOCH);
         tokens.refresh_token = Some(secret("of another login"));
         let record = Record::new(discovery.clone(), identity, None, tokens);
@@ -149,8 +149,8 @@ async fn a_refresh_is_signed_for_a_registered_client_and_for_one_with_a_document
 
 const DOCUMENT: &str = "https://app.example/client.json";
 
-/// Returns a fixture with a client metadata document that has a key and lists these grants.
-async fn documented(grants: &[&str]) -> (Fixture, LoginOptions) {
+/// Returns a fixture with a client metadata document that has a key and lists these grants, and the key.
+async fn documented(grants: &[&str]) -> (Fixture, PrivateKey) {
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
     let document = json!({
         "client_id": DOCUMENT,
@@ -163,16 +163,15 @@ async fn documented(grants: &[&str]) -> (Fixture, LoginOptions) {
     let builder = Testbed::builder()
         .client_id_metadata_documents(true)
         .client_document(DOCUMENT, document);
-    let mut options = LoginOptions::default();
-    options.identity.document = Some(DOCUMENT.parse().unwrap());
-    options.identity.document_key = signer(&pair).private_key;
-    (fixture(builder).await, options)
+    (fixture(builder).await, key(&pair))
 }
 
 #[tokio::test]
 async fn a_user_logs_in_with_a_client_that_has_a_key_in_its_document() {
-    let (fixture, options) = documented(&["authorization_code", "refresh_token"]).await;
-    let session = fixture.login_with(&options).await.unwrap();
+    let (fixture, key) = documented(&["authorization_code", "refresh_token"]).await;
+    let document: url::Url = DOCUMENT.parse().unwrap();
+    let with_key = |login: Login| login.client_metadata_url(document.clone(), Some(key));
+    let session = fixture.login_with(with_key).await.unwrap();
     session.refresh().await.unwrap();
     assert_eq!(
         (fixture.user.opened_urls().len(), fixture.refreshes()),
@@ -184,16 +183,18 @@ async fn a_user_logs_in_with_a_client_that_has_a_key_in_its_document() {
             assert_eq!(request.form("client_id"), None);
         }
     }
-    let mut without = options.clone();
-    without.identity.document_key = None;
-    assert!(fixture.login_with(&without).await.is_err());
+    let without_key = |login: Login| login.client_metadata_url(document.clone(), None);
+    assert!(fixture.login_with(without_key).await.is_err());
 }
 
 #[tokio::test]
 async fn client_credentials_work_with_a_key_in_the_document() {
-    let (fixture, mut options) = documented(&["client_credentials"]).await;
-    options.non_interactive = Some(NonInteractiveGrant::ClientCredentials);
-    fixture.login_with(&options).await.unwrap();
+    let (fixture, key) = documented(&["client_credentials"]).await;
+    let with_key = |login: Login| {
+        let login = login.client_metadata_url(DOCUMENT.parse().unwrap(), Some(key));
+        login.grant(Grant::ClientCredentials)
+    };
+    fixture.login_with(with_key).await.unwrap();
     assert_non_interactive(&fixture);
     assert_eq!(fixture.testbed.issued_tokens()[0].client_id, DOCUMENT);
 }

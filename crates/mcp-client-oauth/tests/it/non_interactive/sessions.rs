@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use mcp_client_oauth::{
-    Authorized, Client, InteractiveSession, TokenStore,
+    Client, TokenStore,
+    adapters::TokenSource as _,
     error::TokenRefreshError,
-    mcp::connect,
+    flow::{AccessToken, Challenge, TokenSet},
     platform::{Platform, Response},
-    proto::{
-        challenge::Challenge,
-        token::{AccessToken, TokenSet},
-    },
-    store::{LoginKey, Record},
+    store::Record,
     testing::{ManualClock, ScriptedHttp},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, ProtocolEra};
@@ -25,13 +22,9 @@ use crate::support::{TestUser, bounded, start_time};
 
 const LIFE: Duration = Duration::from_secs(300);
 
-fn credentials() -> LoginOptions {
-    options(Some(client()), NonInteractiveGrant::ClientCredentials)
-}
-
 async fn logged_in(builder: Builder) -> (Fixture, Session) {
     let fixture = fixture(builder).await;
-    let session = fixture.login_with(&credentials()).await.unwrap();
+    let session = fixture.login_with(credentials).await.unwrap();
     (fixture, session)
 }
 
@@ -57,10 +50,9 @@ async fn fifty_tasks_with_an_expired_token_cause_one_grant_and_no_login() {
 #[tokio::test]
 async fn a_rejected_token_is_replaced_by_a_new_grant() {
     let (fixture, session) = logged_in(with_client()).await;
-    let authorized = Authorized::new(fixture.platform.clone(), Arc::new(session));
     fixture.testbed.revoke_access_tokens();
-    let url = fixture.server.as_url().join("/mcp/notes").unwrap();
-    let response = bounded(Box::pin(authorized.get(url).send())).await.unwrap();
+    let response = session.get("notes").send();
+    let response = bounded(Box::pin(response)).await.unwrap();
     assert!(response.status.is_success());
     assert_eq!(grants(&fixture), 2);
 }
@@ -97,19 +89,14 @@ async fn a_broken_connection_is_retried_and_an_error_response_is_not() {
 #[tokio::test]
 async fn clients_and_interactive_sources_open_no_browser() {
     let fixture = fixture(with_client()).await;
-    let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
-    sessions
-        .ensure(&fixture.server, &credentials())
-        .await
-        .unwrap();
-    sessions
-        .ensure(&fixture.server, &credentials())
-        .await
-        .unwrap();
+    let client = fixture.client();
+    for is_reused in [false, true] {
+        let session = credentials(client.login(&fixture.server)).await.unwrap();
+        assert_eq!(session.is_reused(), is_reused);
+    }
     assert_eq!(grants(&fixture), 1);
-    let other = TokenStore::memory();
-    let (platform, server) = (fixture.platform.clone(), fixture.server.clone());
-    let source = InteractiveSession::open(platform, other, server, credentials()).await;
+    let other = Client::with_platform(fixture.platform.clone(), TokenStore::memory());
+    let source = credentials(other.login(&fixture.server)).on_demand().await;
     let source = source.unwrap();
     let extension = Some("io.modelcontextprotocol/oauth-client-credentials");
     assert_eq!(source.mcp_extension(), extension);
@@ -123,11 +110,8 @@ async fn another_grant_is_a_new_login() {
     let fixture = fixture(with_client().client("robot-of-people", None)).await;
     fixture.login().await.unwrap();
     assert_eq!(fixture.user.opened_urls().len(), 1);
-    let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
-    sessions
-        .ensure(&fixture.server, &credentials())
-        .await
-        .unwrap();
+    let login = credentials(fixture.client().login(&fixture.server));
+    assert!(!login.await.unwrap().is_reused());
     assert_eq!((grants(&fixture), fixture.user.opened_urls().len()), (1, 1));
 }
 
@@ -141,8 +125,7 @@ fn insufficient(scope: &str) -> Challenge {
 #[tokio::test]
 async fn a_wider_scope_is_requested_without_a_browser() {
     let (fixture, session) = logged_in(with_client().step_up(true)).await;
-    let client = bounded(Box::pin(connect(Arc::new(session.clone())))).await;
-    let client = client.unwrap();
+    let client = bounded(Box::pin(session.mcp())).await.unwrap();
     let arguments = json!({"text": "feed the cat"}).as_object().cloned();
     let call = CallToolRequestParams::new("write_note").with_arguments(arguments.unwrap());
     let count = bounded(client.call_tool(call)).await.unwrap();
@@ -187,7 +170,7 @@ async fn a_scope_that_is_never_granted_is_requested_once_per_challenge_up_to_the
 #[tokio::test]
 async fn the_extension_is_declared_to_servers_that_support_it() {
     let (fixture, session) = logged_in(with_client().protocol_era(ProtocolEra::Stateless)).await;
-    let client = bounded(Box::pin(connect(Arc::new(session)))).await.unwrap();
+    let client = bounded(Box::pin(session.mcp())).await.unwrap();
     bounded(client.list_all_tools()).await.unwrap();
     let body = fixture.last("POST", "/mcp").json().unwrap();
     let meta: &Value = &body["params"]["_meta"];
@@ -198,7 +181,7 @@ async fn the_extension_is_declared_to_servers_that_support_it() {
 
     let fixture = Fixture::with(Testbed::builder().protocol_era(ProtocolEra::Stateless)).await;
     let session = fixture.login().await.unwrap();
-    let client = bounded(Box::pin(connect(Arc::new(session)))).await.unwrap();
+    let client = bounded(Box::pin(session.mcp())).await.unwrap();
     bounded(client.list_all_tools()).await.unwrap();
     let body = fixture.last("POST", "/mcp").json().unwrap();
     assert!(!body.to_string().contains("extensions"), "{body}");
@@ -210,7 +193,7 @@ async fn scripted(
     script: impl IntoIterator<Item = Response>,
 ) -> (Session, Arc<ScriptedHttp>, TokenStore) {
     let fixture = fixture(with_client()).await;
-    fixture.login_with(&credentials()).await.unwrap();
+    fixture.login_with(credentials).await.unwrap();
     let mut record: Record = fixture.record().await.unwrap();
     let mut tokens = TokenSet::new(AccessToken::new("old").unwrap(), start_time());
     tokens.refresh_token = Some(secret("refresh-one"));
@@ -219,11 +202,11 @@ async fn scripted(
     let clock = Arc::new(ManualClock::auto_advancing(start_time()));
     let platform = Platform::new(http.clone(), clock, TestUser::idle());
     let store = TokenStore::memory();
-    let key: LoginKey = fixture.key();
-    let mut lock = store.lock(&key).await.unwrap();
-    let revision = store.save(&mut lock, &record).await.unwrap();
+    let mut lock = store.lock(&fixture.key()).await.unwrap();
+    store.save(&mut lock, &record).await.unwrap();
     drop(lock);
-    let session = Session::new(platform, store.clone(), key, record, revision);
+    let client = Client::with_platform(platform, store.clone());
+    let session = client.session(fixture.key()).await.unwrap();
     (session, http, store)
 }
 
@@ -256,7 +239,7 @@ async fn a_rejected_refresh_token_leads_to_a_new_grant() {
     assert_eq!(session.refresh().await.unwrap().expose(), "new");
     let grants = ["grant_type=refresh_token", "grant_type=client_credentials"];
     assert_eq!(sent_grants(&http), grants);
-    let (record, _) = store.load(session.key()).await.unwrap().unwrap();
+    let (record, _) = store.load(&session.key()).await.unwrap().unwrap();
     assert_eq!(record.tokens.refresh_token, None);
     assert_eq!(record.tokens.access_token.expose(), "new");
 }

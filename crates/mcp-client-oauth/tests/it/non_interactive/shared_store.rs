@@ -1,14 +1,13 @@
 //! The caller gives the source of an assertion each time: files, variables and programs in a record
 //! are ignored, and so are its endpoints where another process could have written it.
 
-use std::sync::Arc;
+use std::{future::IntoFuture as _, sync::Arc};
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Client, InteractiveSession, TokenStore,
+    AssertionSource, Client, TokenStore,
     error::{TokenRefreshError, TokenStorageError},
-    platform::AssertionSource,
-    refresh,
+    flow::refresh,
     store::{Backend, Entry, LockGuard, MemoryBackend, NamePage, NameQuery, Revision, StoredEntry},
 };
 use serde_json::{Value, json};
@@ -71,7 +70,8 @@ impl Programs {
             folder,
             backend,
         };
-        own.fixture.login_with(&own.options("own")).await.unwrap();
+        let login = own.fixture.login_with(|login| own.configure(login, "own"));
+        login.await.unwrap();
         own.remove_marks();
         own
     }
@@ -97,15 +97,16 @@ impl Programs {
         ["/bin/sh", "-c", &script].map(str::to_owned)
     }
 
-    fn grant(&self, name: &str) -> NonInteractiveGrant {
+    /// Sets the grant: the output of the program `name` is the assertion.
+    fn configure(&self, login: Login, name: &str) -> Login {
         self.new_jwt();
         let assertion = AssertionSource::Command(self.line(name).to_vec());
-        NonInteractiveGrant::Workload { assertion }
+        login.grant(Grant::WorkloadIdentity { assertion })
     }
 
-    /// Returns options for a login with the output of the program `name`.
-    fn options(&self, name: &str) -> LoginOptions {
-        options(None, self.grant(name))
+    /// Returns a login of `client` with the output of the program `name`. It reuses the stored login.
+    fn login(&self, client: &Client, name: &str) -> Login {
+        self.configure(client.login(&self.fixture.server), name)
     }
 
     fn has_run(&self, name: &str) -> bool {
@@ -131,14 +132,13 @@ impl Programs {
 
     /// Opens the session as another process does: with the backend, and without the options.
     async fn session(&self) -> Session {
-        let (platform, key) = (self.fixture.platform.clone(), self.fixture.key());
-        let store = TokenStore::new(self.backend.clone());
-        Session::open(platform, store, key).await.unwrap().unwrap()
+        let session = self.new_client().session(self.fixture.key()).await;
+        session.unwrap()
     }
 
     fn new_client(&self) -> Client {
         let store = TokenStore::new(self.backend.clone());
-        Client::new(self.fixture.platform.clone(), store)
+        Client::with_platform(self.fixture.platform.clone(), store)
     }
 }
 
@@ -190,25 +190,20 @@ async fn a_forged_record_runs_no_program_and_reads_no_file_or_variable() {
             let error = bounded(session.refresh()).await.unwrap_err();
             assert!(is_source_required(&error), "{grant}: {error}");
             assert_eq!(error.remedy(), Remedy::Reconfigure);
-            let record = session.record();
+            let record = session.record().unwrap();
             let refreshed = refresh(&programs.fixture.platform, &record).await;
             assert!(
                 is_source_required(&refreshed.unwrap_err().into()),
                 "{grant}"
             );
             // Nor through an interactive session.
-            let interactive = InteractiveSession::open(
-                programs.fixture.platform.clone(),
-                TokenStore::new(programs.backend.clone()),
-                programs.fixture.server.clone(),
-                LoginOptions::default(),
-            );
-            let session = interactive.await.unwrap().session().unwrap();
+            let login = programs.new_client().login(&programs.fixture.server);
+            let session = login.on_demand().await.unwrap();
             assert!(is_source_required(
                 &bounded(session.refresh()).await.unwrap_err()
             ));
             // It is not written back.
-            let mut lock = programs.fixture.store.lock(session.key()).await.unwrap();
+            let mut lock = programs.fixture.store.lock(&session.key()).await.unwrap();
             programs
                 .fixture
                 .store
@@ -237,46 +232,35 @@ async fn the_caller_gives_the_source_each_time() {
     let forged = json!({"workload": {"assertion": {"command": programs.line("forged")}}});
     let forge = |record: &mut Value| record["machine"] = forged;
     programs.forge(forge).await;
-    let server = &programs.fixture.server;
 
-    let session = programs.session().await;
-    let clone = session.clone();
-    let session = session.with_grant(programs.grant("own"), &DiscoveryOptions::default());
-    bounded(clone.refresh()).await.unwrap();
-    assert!(programs.has_run("own"));
-
-    // A session that was opened without a source can get one later.
-    programs.remove_marks();
+    // A session that was opened without a source gets that of a later login of the same client.
     let client = programs.new_client();
-    let opened = client.session_or_error(session.key()).await.unwrap();
+    let opened = client.session(programs.fixture.key()).await.unwrap();
     assert!(is_source_required(
         &bounded(opened.refresh()).await.unwrap_err()
     ));
-    let options = programs.options("own");
-    let with_source = client
-        .session_with(server, &options)
-        .await
-        .unwrap()
-        .unwrap();
+    let with_source = programs.login(&client, "own").await.unwrap();
+    assert!(with_source.is_reused() && !programs.has_run("own"));
+    bounded(opened.refresh()).await.unwrap();
+    assert!(programs.has_run("own"));
+
+    programs.remove_marks();
+    let client = programs.new_client();
+    let with_source = programs.login(&client, "own").await.unwrap();
     bounded(with_source.refresh()).await.unwrap();
     assert!(programs.has_run("own"));
 
     // The stored token is not returned any more.
     programs.remove_marks();
     programs.fixture.advance(Duration::from_secs(3600));
-    let options = programs.options("own");
-    bounded(Box::pin(programs.new_client().ensure(server, &options)))
-        .await
-        .unwrap();
+    let login = programs.login(&programs.new_client(), "own");
+    bounded(login.into_future()).await.unwrap();
     assert!(programs.has_run("own"));
 
     programs.remove_marks();
     programs.fixture.advance(Duration::from_secs(3600));
-    let options = programs.options("own");
-    let store = TokenStore::new(programs.backend.clone());
-    let platform = programs.fixture.platform.clone();
-    let interactive = InteractiveSession::open(platform, store, server.clone(), options);
-    let interactive = interactive.await.unwrap();
+    let login = programs.login(&programs.new_client(), "own");
+    let interactive = login.on_demand().await.unwrap();
     bounded(interactive.token()).await.unwrap();
     assert!(programs.has_run("own") && !programs.has_run("forged"));
 }
@@ -284,13 +268,11 @@ async fn the_caller_gives_the_source_each_time() {
 #[tokio::test]
 async fn another_source_in_the_same_process_is_a_new_login() {
     let programs = Programs::shared().await;
-    let (server, client) = (&programs.fixture.server, programs.new_client());
+    let client = programs.new_client();
     for (name, runs) in [("own", false), ("forged", true), ("forged", false)] {
         programs.remove_marks();
-        let options = programs.options(name);
-        bounded(Box::pin(client.ensure(server, &options)))
-            .await
-            .unwrap();
+        let login = programs.login(&client, name);
+        bounded(login.into_future()).await.unwrap();
         assert_eq!(programs.has_run(name), runs, "{name}");
     }
 }
@@ -312,20 +294,14 @@ async fn an_assertion_is_not_sent_to_an_endpoint_of_a_forged_record() {
         programs.forge(forge).await;
     };
     forge().await;
-    let grant = programs.grant("own");
-    let session = programs.session().await;
-    let session = session.with_grant(grant, &DiscoveryOptions::default());
+    let login = programs.login(&programs.new_client(), "own");
+    let session = login.await.unwrap();
     bounded(session.refresh()).await.unwrap();
     assert!(programs.has_run("own"));
     forge().await;
-    let options = programs.options("own");
-    let login = mcp_client_oauth::login(
-        &programs.fixture.platform,
-        &programs.fixture.store,
-        &programs.fixture.server,
-        &options,
-    );
-    bounded(Box::pin(login)).await.unwrap();
+    let fixture = &programs.fixture;
+    let login = fixture.login_with(|login| programs.configure(login, "own"));
+    login.await.unwrap();
     assert!(elsewhere.requests().is_empty());
 }
 
@@ -335,9 +311,9 @@ async fn a_client_with_a_secret_keeps_working_in_a_shared_store() {
     let mut fixture = fixture(with_client()).await;
     let shared = Arc::new(ThirdPartyBackend::default());
     fixture.store = TokenStore::new(shared.clone());
-    let options = options(Some(client()), NonInteractiveGrant::ClientCredentials);
-    fixture.login_with(&options).await.unwrap();
-    let (platform, store) = (fixture.platform.clone(), TokenStore::new(shared));
-    let session = Session::open(platform, store, fixture.key()).await.unwrap();
-    bounded(session.unwrap().refresh()).await.unwrap();
+    fixture.login_with(credentials).await.unwrap();
+    let store = TokenStore::new(shared);
+    let client = Client::with_platform(fixture.platform.clone(), store);
+    let session = client.session(fixture.key()).await.unwrap();
+    bounded(session.refresh()).await.unwrap();
 }

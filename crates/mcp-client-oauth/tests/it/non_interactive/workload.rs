@@ -1,10 +1,10 @@
 //! Workload identity, and the sources of an assertion (SEP-1933, RFC 7523 §2.1).
 
-use std::{fs, process::Command};
+use std::{fs, future::IntoFuture as _, process::Command};
 
 use mcp_client_oauth::{
+    AssertionSource,
     error::{AssertionError, AssertionErrorKind},
-    platform::AssertionSource,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -24,8 +24,8 @@ fn jwt(fixture: &Fixture, claims: &Value) -> String {
     fixture.testbed.workload_jwt(claims).unwrap()
 }
 
-fn with_assertion(assertion: AssertionSource) -> LoginOptions {
-    options(None, NonInteractiveGrant::Workload { assertion })
+fn with_assertion(assertion: AssertionSource) -> impl FnOnce(Login) -> Login {
+    |login| login.grant(Grant::WorkloadIdentity { assertion })
 }
 
 /// Returns a file, and its directory, which is deleted when it is dropped.
@@ -50,7 +50,7 @@ fn command(line: &[&str]) -> AssertionSource {
 
 async fn error_kind(fixture: &Fixture, source: AssertionSource) -> AssertionErrorKind {
     let error = fixture
-        .login_with(&with_assertion(source))
+        .login_with(with_assertion(source))
         .await
         .unwrap_err();
     assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
@@ -72,7 +72,7 @@ async fn error_kind(fixture: &Fixture, source: AssertionSource) -> AssertionErro
 async fn a_workload_needs_no_client() {
     let fixture = trusting().await;
     let (_directory, file) = file(format!(" {}\nmore\n", jwt(&fixture, &json!({}))));
-    fixture.login_with(&with_assertion(file)).await.unwrap();
+    fixture.login_with(with_assertion(file)).await.unwrap();
     let request = fixture.last("POST", "/token");
     assert_eq!(
         fields(&request),
@@ -89,8 +89,8 @@ async fn a_workload_with_a_client_authenticates_as_that_client() {
     let builder = with_client().workload_issuer(ISSUER);
     let fixture = fixture(builder).await;
     let assertion = AssertionSource::Provided(secret(&jwt(&fixture, &json!({}))));
-    let named = options(Some(client()), NonInteractiveGrant::Workload { assertion });
-    fixture.login_with(&named).await.unwrap();
+    let named = |login| with_assertion(assertion)(as_client(login));
+    fixture.login_with(named).await.unwrap();
     assert_eq!(fixture.testbed.issued_tokens()[0].client_id, "robot");
 }
 
@@ -101,8 +101,8 @@ async fn a_rejected_assertion_is_sent_once_and_nothing_else_is_tried() {
         let fixture = fixture(builder).await;
         let refused = jwt(&fixture, &wrong);
         let assertion = AssertionSource::Provided(secret(&refused));
-        let with_client = options(Some(client()), NonInteractiveGrant::Workload { assertion });
-        let error = fixture.login_with(&with_client).await.unwrap_err();
+        let named = |login| with_assertion(assertion)(as_client(login));
+        let error = fixture.login_with(named).await.unwrap_err();
         assert_refused(&error, "invalid_grant");
         assert!(!format!("{error} {error:?}").contains(&refused[..20]));
         assert_eq!(fixture.posts("/token"), 1);
@@ -116,7 +116,7 @@ async fn the_assertion_is_read_again_for_each_request() {
     let fixture = trusting().await;
     let (_directory, source) = file(jwt(&fixture, &json!({"sub": "first"})));
     let session = fixture
-        .login_with(&with_assertion(source.clone()))
+        .login_with(with_assertion(source.clone()))
         .await
         .unwrap();
     let AssertionSource::File(path) = &source else {
@@ -137,7 +137,7 @@ async fn program_output_is_used_and_no_shell_runs() {
     let fixture = trusting().await;
     let token = jwt(&fixture, &json!({}));
     fixture
-        .login_with(&with_assertion(command(&["echo", &token])))
+        .login_with(with_assertion(command(&["echo", &token])))
         .await
         .unwrap();
     let directory = TempDir::new().unwrap();
@@ -207,15 +207,9 @@ async fn a_program_that_prints_nothing_is_killed() {
     let directory = TempDir::new().unwrap();
     let pid = directory.path().join("pid");
     let line = format!("echo $$ > {}; exec sleep 1000", pid.display());
-    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
-    let (server, options) = (
-        fixture.server.clone(),
-        with_assertion(command(&["sh", "-c", &line])),
-    );
-    let login =
-        tokio::spawn(
-            async move { mcp_client_oauth::login(&platform, &store, &server, &options).await },
-        );
+    let configure = with_assertion(command(&["sh", "-c", &line]));
+    let login = configure(fixture.client().login(&fixture.server));
+    let login = tokio::spawn(login.into_future());
     let pid = bounded(async {
         loop {
             match fs::read_to_string(&pid) {
@@ -248,7 +242,7 @@ async fn an_environment_variable_is_read() {
         // The child process has another issuer, so the assertion is rejected, but it was sent.
         let source = AssertionSource::Variable(VARIABLE.to_owned());
         let error = fixture
-            .login_with(&with_assertion(source))
+            .login_with(with_assertion(source))
             .await
             .unwrap_err();
         assert_refused(&error, "invalid_grant");

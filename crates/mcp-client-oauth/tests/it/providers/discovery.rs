@@ -1,8 +1,6 @@
 //! The URLs at which providers publish their metadata.
 
-use mcp_client_oauth::{
-    DiscoveryOptions, DiscoverySource, IssuerAlias, proto::server_metadata::Issuer,
-};
+use mcp_client_oauth::flow::{DiscoveryOptions, DiscoverySource, Issuer, IssuerAlias, Quirks};
 
 use super::*;
 
@@ -40,7 +38,7 @@ fn scalekit(written: &str) -> Servers {
 #[tokio::test]
 async fn metadata_below_the_issuer_path_is_tried_last() {
     let scripted = Scripted::new(scalekit(SCALEKIT));
-    scripted.login(&LoginOptions::default()).await.unwrap();
+    scripted.login().await.unwrap();
     let origin = "https://leafpad.eu.scalekit.com";
     let path = &SCALEKIT[origin.len()..];
     let trail = scripted.servers.trail();
@@ -58,7 +56,7 @@ async fn metadata_below_the_issuer_path_is_tried_last() {
         ]
     );
     let scripted = Scripted::new(scalekit("https://leafpad.eu.scalekit.com"));
-    let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+    let error = scripted.login().await.unwrap_err();
     assert!(is_other_issuer(&error), "{error}");
 }
 
@@ -144,7 +142,7 @@ async fn legacy_metadata_is_named_in_the_error_and_not_used() {
     let url = format!("https://mcp.atlassian.com{OAUTH}");
     let servers = || atlassian("https://mcp.atlassian.com", "https://mcp.atlassian.com/v1");
     let scripted = Scripted::new(servers());
-    let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+    let error = scripted.login().await.unwrap_err();
     let Error::Discovery(DiscoveryError::LegacyMetadata {
         server,
         status: 401,
@@ -171,10 +169,9 @@ async fn legacy_metadata_is_named_in_the_error_and_not_used() {
     );
 
     let scripted = Scripted::new(servers());
-    let mut options = LoginOptions::default();
-    options.discovery = legacy();
-    let session = scripted.login(&options).await.unwrap();
-    assert_eq!(session.record().discovery.source, DiscoverySource::Legacy);
+    let session = scripted.login_with(Login::legacy).await.unwrap();
+    let discovery = session.record().unwrap().discovery;
+    assert_eq!(discovery.source, DiscoverySource::Legacy);
 }
 
 #[tokio::test]
@@ -208,17 +205,18 @@ async fn an_accepted_issuer_alias_applies_to_legacy_metadata() {
     let error = scripted.discovered(&legacy()).await.unwrap_err();
     assert!(is_other_issuer(&error), "{error}");
 
-    let mut options = LoginOptions::default();
-    options.discovery = legacy();
-    options.discovery.quirks.issuers = vec![IssuerAlias::new(Issuer::new(other))];
-    let session = scripted.login(&options).await.unwrap();
+    let mut quirks = Quirks::default();
+    quirks.issuers = vec![IssuerAlias::new(Issuer::new(other))];
+    let with_alias = |login: Login| login.legacy().quirks(quirks.clone());
+    let session = scripted.login_with(with_alias).await.unwrap();
     assert_eq!(
-        session.record().discovery.issuer().as_str(),
+        session.record().unwrap().discovery.issuer().as_str(),
         "https://mcp.atlassian.com"
     );
     // An alias alone does not allow legacy metadata.
-    options.discovery.legacy = false;
-    let error = scripted.discovered(&options.discovery).await.unwrap_err();
+    let mut options = DiscoveryOptions::default();
+    options.quirks = quirks;
+    let error = scripted.discovered(&options).await.unwrap_err();
     let is_named = matches!(
         error,
         Error::Discovery(DiscoveryError::LegacyMetadata { .. })

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use mcp_client_oauth::{PreregisteredClient, proto::server_metadata::Issuer};
+use mcp_client_oauth::flow::{
+    DiscoveryOptions, IdentityOptions, Issuer, PreregisteredClient, identify,
+};
 
 use super::*;
 
@@ -29,12 +31,15 @@ fn indeed(listed: &str, written: &str) -> Servers {
 async fn a_trailing_slash_on_an_empty_path_is_the_same_issuer() {
     for (listed, written) in [(SLASHED, BARE), (BARE, SLASHED)] {
         let scripted = Scripted::new(indeed(listed, written).iss(written));
-        let session = scripted.login(&LoginOptions::default()).await.unwrap();
-        assert_eq!(session.record().discovery.issuer().as_str(), written);
+        let session = scripted.login().await.unwrap();
+        assert_eq!(
+            session.record().unwrap().discovery.issuer().as_str(),
+            written
+        );
         session.refresh().await.unwrap();
         // The registered client is found again.
         scripted.clock.advance(Duration::from_secs(24 * 60 * 60));
-        scripted.login(&LoginOptions::default()).await.unwrap();
+        scripted.login().await.unwrap();
         assert_eq!(scripted.servers.count(REGISTER), 1);
         assert_eq!(scripted.servers.count(&format!("GET {LOCATION}")), 2);
     }
@@ -45,7 +50,7 @@ async fn a_trailing_slash_on_an_empty_path_is_the_same_issuer() {
 async fn the_callback_is_compared_with_the_document_byte_for_byte() {
     for (listed, written) in [(SLASHED, BARE), (BARE, SLASHED)] {
         let scripted = Scripted::new(indeed(listed, written).iss(listed));
-        let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+        let error = scripted.login().await.unwrap_err();
         let is_refused = matches!(
             error,
             Error::Authorization(AuthorizationError::Callback(CallbackError::Issuer { .. }))
@@ -57,12 +62,12 @@ async fn the_callback_is_compared_with_the_document_byte_for_byte() {
 #[tokio::test]
 async fn a_server_that_adds_or_drops_the_slash_keeps_its_clients() {
     let scripted = Scripted::new(indeed(SLASHED, SLASHED));
-    scripted.login(&LoginOptions::default()).await.unwrap();
+    scripted.login().await.unwrap();
     let changed = metadata(BARE, "https://secure.indeed.com/oauth/v2");
     scripted.servers.replace(LOCATION, &changed);
     scripted.clock.advance(Duration::from_secs(24 * 60 * 60));
-    let session = scripted.login(&LoginOptions::default()).await.unwrap();
-    assert_eq!(session.record().discovery.issuer().as_str(), BARE);
+    let session = scripted.login().await.unwrap();
+    assert_eq!(session.record().unwrap().discovery.issuer().as_str(), BARE);
     assert_eq!(scripted.servers.count(REGISTER), 1);
     // A client that the server no longer knows is removed, however its issuer was written.
     let issuer = Issuer::new(BARE);
@@ -75,19 +80,21 @@ async fn a_server_that_adds_or_drops_the_slash_keeps_its_clients() {
 
 #[tokio::test]
 async fn a_client_works_with_both_spellings_of_the_issuer() {
-    let client = |issuer: &str| {
-        let mut options = preregistered();
+    let scripted = Scripted::new(indeed(SLASHED, BARE));
+    let discovery = scripted.discovered(&DiscoveryOptions::default()).await;
+    let discovery = discovery.unwrap();
+    let identify_at = async |issuer: &str| {
         let mut client = PreregisteredClient::new("c", None);
         client.issuer = Some(Issuer::new(issuer));
-        options.identity.preregistered = Some(client);
-        options
+        let mut options = IdentityOptions::default();
+        options.preregistered = Some(client);
+        identify(&scripted.platform, &discovery, &options, None, None).await
     };
-    let scripted = Scripted::new(indeed(SLASHED, BARE));
     for issuer in [SLASHED, BARE] {
-        scripted.login(&client(issuer)).await.unwrap();
+        assert_eq!(identify_at(issuer).await.unwrap().client_id(), "c");
     }
     for other in ["https://secure.indeed.com//", "https://SECURE.indeed.com"] {
-        let error = scripted.login(&client(other)).await.unwrap_err();
+        let error = identify_at(other).await.unwrap_err();
         assert!(matches!(error, Error::Registration(_)), "{other}: {error}");
     }
 }
@@ -105,7 +112,7 @@ async fn every_other_difference_makes_another_issuer() {
         "http://secure.indeed.com/",
     ] {
         let scripted = Scripted::new(indeed(BARE, written));
-        let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+        let error = scripted.login().await.unwrap_err();
         assert!(is_other_issuer(&error), "{written}: {error}");
         assert_eq!(scripted.user.opened_urls(), []);
     }
@@ -118,6 +125,6 @@ async fn every_other_difference_makes_another_issuer() {
         "https://secure.indeed.com/oauth/v2",
     );
     let scripted = Scripted::new(servers.document(&location, &slashed));
-    let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+    let error = scripted.login().await.unwrap_err();
     assert!(is_other_issuer(&error), "{error}");
 }

@@ -35,9 +35,9 @@ async fn every_scope_that_a_server_lists_is_requested() {
     });
     for listed in [named(82), named(171), long.collect(), named(1024)] {
         let scripted = Scripted::new(listing(&listed, &[], None));
-        let session = scripted.login(&LoginOptions::default()).await.unwrap();
+        let session = scripted.login().await.unwrap();
         assert_eq!(scripted.requested("scope"), listed.join(" "));
-        assert_eq!(session.record().discovery.scopes_left_out, 0);
+        assert_eq!(session.record().unwrap().discovery.scopes_left_out, 0);
     }
 }
 
@@ -47,7 +47,7 @@ async fn offline_access_is_found_in_either_scope_list() {
         let mut by_server = named(before);
         by_server.push("offline_access".to_owned());
         let scripted = Scripted::new(listing(&["s000:read".to_owned()], &by_server, None));
-        scripted.login(&LoginOptions::default()).await.unwrap();
+        scripted.login().await.unwrap();
         assert_eq!(scripted.requested("scope"), "s000:read offline_access");
     }
 }
@@ -56,12 +56,12 @@ async fn offline_access_is_found_in_either_scope_list() {
 async fn a_scope_list_above_the_limits_is_an_error() {
     let (paper, _guard) = CapturedOutput::capture();
     let scripted = Scripted::new(listing(&named(1500), &[], None));
-    let session = scripted.login(&LoginOptions::default()).await.unwrap();
+    let session = scripted.login().await.unwrap();
     assert_eq!(scripted.requested("scope"), named(1024).join(" "));
-    assert_eq!(session.record().discovery.scopes_left_out, 476);
+    assert_eq!(session.record().unwrap().discovery.scopes_left_out, 476);
     assert!(paper.text().contains("left_out=476"));
     // The stored record can be read again.
-    let key = LoginOptions::default().key(&session.record().discovery.server);
+    let key = session.key();
     assert!(scripted.store.load(&key).await.unwrap().is_some());
 }
 
@@ -87,9 +87,8 @@ async fn a_granted_scope_with_another_spelling_is_not_missing() {
         ),
     ] {
         let scripted = Scripted::new(listing(&[], &[], Some(granted)));
-        let mut options = LoginOptions::default();
-        options.scope = Some(requested.parse().unwrap());
-        let session = scripted.login(&options).await.unwrap();
+        let session = scripted.login_with(|login| login.scope(requested));
+        let session = session.await.unwrap();
         let found = session.missing_scope().map(|scope| scope.to_string());
         assert_eq!(found.as_deref(), missing, "{granted}");
     }

@@ -2,14 +2,15 @@
 
 use std::{
     collections::HashMap,
+    future::IntoFuture as _,
     sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, StatusCode};
 use mcp_client_oauth::{
-    Discovery, DiscoveryOptions, Error, LoginOptions, PreregisteredClient, ServerUrl, Session,
-    TokenStore, discover, login,
+    Client, Error, Login, ServerUrl, Session, TokenStore,
+    flow::{Discovery, DiscoveryOptions, discover},
     platform::{HttpClient, HttpError, Platform, Request, Response},
     testing::ManualClock,
 };
@@ -143,7 +144,7 @@ pub(crate) struct Scripted {
     pub(crate) store: TokenStore,
     pub(crate) clock: ManualClock,
     pub(crate) user: Arc<TestUser>,
-    platform: Platform,
+    pub(crate) platform: Platform,
 }
 
 impl Scripted {
@@ -173,15 +174,19 @@ impl Scripted {
         bounded(discover(&self.platform, &self.servers.server, options)).await
     }
 
-    pub(crate) async fn login(&self, options: &LoginOptions) -> Result<Session, Error> {
-        let server = &self.servers.server;
-        bounded(Box::pin(login(
-            &self.platform,
-            &self.store,
-            server,
-            options,
-        )))
-        .await
+    /// Logs in, also if a login is stored.
+    pub(crate) async fn login(&self) -> Result<Session, Error> {
+        self.login_with(|login| login).await
+    }
+
+    /// Logs in with these options, also if a login is stored.
+    pub(crate) async fn login_with(
+        &self,
+        configure: impl FnOnce(Login) -> Login,
+    ) -> Result<Session, Error> {
+        let client = Client::with_platform(self.platform.clone(), self.store.clone());
+        let login = configure(client.login(&self.servers.server)).reauthenticate();
+        bounded(login.into_future()).await
     }
 
     /// Returns the values of a parameter of the last authorization request.
@@ -216,9 +221,7 @@ pub(crate) fn registered() -> Value {
     json!({"client_id": "cid-dcr", "token_endpoint_auth_method": "none"})
 }
 
-/// Returns options for a login with a pre-registered client.
-pub(crate) fn preregistered() -> LoginOptions {
-    let mut options = LoginOptions::default();
-    options.identity.preregistered = Some(PreregisteredClient::new("c", None));
-    options
+/// Sets a pre-registered client.
+pub(crate) fn preregistered(login: Login) -> Login {
+    login.client_id("c")
 }

@@ -1,5 +1,7 @@
 //! The `token_type` of a token response (RFC 6749 §5.1).
 
+use mcp_client_oauth::flow::{PrivateKey, Quirks};
+
 use super::*;
 
 const PRM: &str = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
@@ -37,16 +39,21 @@ fn openauth(revocation: Option<&str>) -> Servers {
         .post(REVOKE, 200, &json!({}))
 }
 
-fn options() -> LoginOptions {
-    let mut options = preregistered();
-    options.discovery.quirks.assume_pkce = Some(true);
-    options
+/// Logs in at a server that does not list PKCE methods.
+fn at_openauth(login: Login) -> Login {
+    preregistered(login).quirks(assume_pkce())
+}
+
+fn assume_pkce() -> Quirks {
+    let mut quirks = Quirks::default();
+    quirks.assume_pkce = Some(true);
+    quirks
 }
 
 #[tokio::test]
 async fn a_missing_token_type_is_named() {
     let scripted = Scripted::new(openauth(None));
-    let error = scripted.login(&options()).await.unwrap_err();
+    let error = scripted.login_with(at_openauth).await.unwrap_err();
     let says = error.to_string();
     assert!(says.contains("it has no token_type"), "{says}");
     assert!(
@@ -63,10 +70,11 @@ async fn a_missing_token_type_is_named() {
 #[tokio::test]
 async fn a_missing_token_type_is_read_as_bearer_where_configured() {
     let scripted = Scripted::new(openauth(None));
-    let mut options = options();
-    options.discovery.quirks.assume_bearer = Some(true);
-    let session = scripted.login(&options).await.unwrap();
-    let header = session.record().tokens.authorization_header();
+    let mut quirks = assume_pkce();
+    quirks.assume_bearer = Some(true);
+    let session = scripted.login_with(|login| preregistered(login).quirks(quirks));
+    let session = session.await.unwrap();
+    let header = session.record().unwrap().tokens.authorization_header();
     assert_eq!(header, "Bearer e30.e30.c2ln");
     // The setting is stored with the login.
     session.refresh().await.unwrap();
@@ -82,7 +90,7 @@ async fn a_missing_token_type_is_read_as_bearer_where_configured() {
 #[tokio::test]
 async fn tokens_of_a_rejected_response_are_revoked() {
     let scripted = Scripted::new(openauth(Some(REVOKE)));
-    let error = scripted.login(&options()).await.unwrap_err();
+    let error = scripted.login_with(at_openauth).await.unwrap_err();
     assert!(
         error.to_string().contains("it has no token_type"),
         "{error}"
@@ -96,13 +104,10 @@ async fn tokens_of_a_rejected_response_are_revoked() {
 #[tokio::test]
 async fn each_revocation_has_its_own_assertion() {
     let pair = mcp_oauth_testbed::KeyPair::generate(mcp_oauth_testbed::Algorithm::Es256).unwrap();
-    let key =
-        mcp_client_oauth::proto::private_key::PrivateKey::from_pem(&pair.private_pem()).unwrap();
-    let mut options = options();
-    let own = options.identity.preregistered.take();
-    options.identity.preregistered = own.map(|own| own.with_private_key(key));
+    let key = PrivateKey::from_pem(&pair.private_pem()).unwrap();
     let scripted = Scripted::new(openauth(Some(REVOKE)));
-    scripted.login(&options).await.unwrap_err();
+    let login = scripted.login_with(|login| at_openauth(login).private_key(key));
+    login.await.unwrap_err();
     let token = "https://auth.example.com/token";
     let forms = [
         scripted.servers.forms(token),
@@ -138,13 +143,13 @@ async fn a_slack_user_token_is_a_bearer_token_only_at_slack() {
         "refresh_token": "xoxe-1", "scope": "canvases:read,canvases:write,channels:history",
     });
     let scripted = Scripted::new(slack("https://mcp.slack.com", &user));
-    let session = scripted.login(&preregistered()).await.unwrap();
-    let header = session.record().tokens.authorization_header();
+    let session = scripted.login_with(preregistered).await.unwrap();
+    let header = session.record().unwrap().tokens.authorization_header();
     assert_eq!(header, "Bearer xoxp-1");
     session.refresh().await.unwrap();
     for other in ["https://slack.com.evil.example", "https://as.example.com"] {
         let scripted = Scripted::new(slack(other, &user));
-        let error = scripted.login(&preregistered()).await.unwrap_err();
+        let error = scripted.login_with(preregistered).await.unwrap_err();
         assert!(
             error.to_string().contains("its token_type is not Bearer"),
             "{error}"
@@ -156,7 +161,7 @@ async fn a_slack_user_token_is_a_bearer_token_only_at_slack() {
         "authed_user": {"id": "U1", "access_token": "xoxp-1", "token_type": "user"},
     });
     let scripted = Scripted::new(slack("https://mcp.slack.com", &nested));
-    let error = scripted.login(&preregistered()).await.unwrap_err();
+    let error = scripted.login_with(preregistered).await.unwrap_err();
     let Error::TokenExchange {
         cause: TokenError::Malformed { .. },
         ..

@@ -1,7 +1,5 @@
 //! Many tasks, sessions and logins over one refresh token.
 
-use mcp_client_oauth::proto::challenge::Challenge;
-
 use super::*;
 
 const TASKS: usize = 1000;
@@ -118,13 +116,7 @@ async fn tasks_on_several_threads_refresh_once() {
 #[tokio::test]
 async fn two_sessions_over_one_store_refresh_once() {
     let (fixture, one) = logged_in().await;
-    let two = Session::open(
-        fixture.platform.clone(),
-        fixture.store.clone(),
-        fixture.key(),
-    )
-    .await;
-    let two = two.unwrap().unwrap();
+    let two = fixture.client().session(fixture.key()).await.unwrap();
     fixture.advance(LIFE);
     let (first, second) = tokio::join!(one.token(), two.token());
     assert_eq!(first.unwrap(), second.unwrap());

@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    LoginOptions, Session, TokenSource,
+    Login, Session,
     platform::{HttpClient, HttpError, Request, ReqwestClient, Response},
 };
 use tokio::task::JoinSet;
@@ -44,13 +44,10 @@ async fn logins_that_expire_together_are_refreshed_a_few_at_a_time() {
     let mut fixture = Fixture::start().await;
     let network = Arc::new(Counting::default());
     fixture.platform.http = network.clone();
-    let mut sessions: Vec<Arc<Session>> = Vec::new();
+    let mut sessions: Vec<Session> = Vec::new();
     for number in 0..LOGINS {
-        let mut options = LoginOptions::default();
-        options.account = Some(format!("account {number}"));
-        sessions.push(Arc::new(
-            bounded(fixture.login_with(&options)).await.unwrap(),
-        ));
+        let configure = |login: Login| login.account(format!("account {number}"));
+        sessions.push(fixture.login_with(configure).await.unwrap());
     }
     fixture.advance(LIFE);
     let tokens = sessions.into_iter();

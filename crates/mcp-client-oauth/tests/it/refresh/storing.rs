@@ -3,11 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use mcp_client_oauth::{
-    error::TokenStorageError,
-    platform::Clock as _,
-    proto::{challenge::Challenge, untrusted_text::UntrustedText},
-};
+use mcp_client_oauth::{error::TokenStorageError, flow::UntrustedText, platform::Clock as _};
 
 use super::*;
 use crate::{flaky_store::FlakyStore, support::lock};
@@ -30,7 +26,7 @@ async fn a_rotated_token_is_stored_before_it_is_returned() {
     let caller = tokio::spawn(async move { clone.token().await });
     bounded(flaky.waiting.notified()).await;
     assert_eq!(fixture.refreshes(), 1);
-    assert_eq!(session.ready_header(), None, "the token is not stored yet");
+    assert_eq!(session.cached_header(), None, "the token is not stored yet");
     assert!(!caller.is_finished());
     flaky.writes.add_permits(1000);
     let token = bounded(caller).await.unwrap().unwrap();
@@ -60,7 +56,7 @@ async fn a_failing_store_is_reported_once_and_the_login_is_kept() {
     fixture.advance(LIFE);
     assert_ne!(session.token().await.unwrap(), token);
     assert!(fixture.testbed.families()[0].alive);
-    assert_eq!(fixture.record().await.unwrap(), session.record());
+    assert_eq!(fixture.record().await, session.record());
 }
 
 #[tokio::test]
@@ -74,7 +70,7 @@ async fn unsaved_tokens_are_stored_when_the_store_recovers() {
     // The save is retried without a call.
     fixture.advance(seconds(1));
     bounded(session.flush()).await;
-    assert_eq!(fixture.record().await.unwrap(), session.record());
+    assert_eq!(fixture.record().await, session.record());
     assert_eq!(fixture.refreshes(), 1);
 }
 
@@ -83,13 +79,7 @@ async fn unsaved_tokens_are_stored_when_the_store_recovers() {
 async fn the_record_stays_locked_until_its_new_tokens_are_stored() {
     let flaky = FlakyStore::new();
     let (fixture, session) = logged_in_with(&flaky).await;
-    let other = Session::open(
-        fixture.platform.clone(),
-        fixture.store.clone(),
-        fixture.key(),
-    )
-    .await;
-    let other = other.unwrap().unwrap();
+    let other = fixture.client().session(fixture.key()).await.unwrap();
     fixture.advance(LIFE);
     flaky.fails.store(true, Ordering::SeqCst);
     session.token().await.unwrap_err();
@@ -157,7 +147,7 @@ async fn a_second_unsaved_refresh_has_its_own_hour() {
     flaky.fails.store(false, Ordering::SeqCst);
     advance_15_s(1).await;
     bounded(session.flush()).await;
-    assert_eq!(fixture.record().await.unwrap(), session.record());
+    assert_eq!(fixture.record().await, session.record());
 }
 
 /// A refresh fails before its request, while the tokens of an earlier one are only in memory.
@@ -180,7 +170,7 @@ async fn unsaved_tokens_survive_a_refresh_that_ends_early() {
     flaky.fails.store(false, Ordering::SeqCst);
     fixture.advance(seconds(15));
     bounded(session.flush()).await;
-    assert_eq!(fixture.record().await.unwrap(), unsaved);
+    assert_eq!(fixture.record().await, unsaved);
 }
 
 /// A rejection that could follow from a refresh by another process removes nothing.
@@ -199,7 +189,7 @@ async fn unsaved_tokens_survive_a_failed_read_after_a_rejection() {
     flaky.fails.store(false, Ordering::SeqCst);
     fixture.advance(seconds(15));
     bounded(session.flush()).await;
-    assert_eq!(fixture.record().await.unwrap(), unsaved);
+    assert_eq!(fixture.record().await, unsaved);
 }
 
 /// Each mark extends the lease of the lock: a request is sent within one lease.
@@ -222,13 +212,8 @@ async fn a_wider_scope_of_another_session_is_found_without_the_lock() {
     let flaky = FlakyStore::new();
     let (fixture, session) = logged_in_with(&flaky).await;
     let refused = session.token().await.unwrap();
-    let other = Session::open(
-        fixture.platform.clone(),
-        fixture.store.clone(),
-        fixture.key(),
-    )
-    .await;
-    let newer = other.unwrap().unwrap().refresh().await.unwrap();
+    let other = fixture.client().session(fixture.key()).await.unwrap();
+    let newer = other.refresh().await.unwrap();
     let _held = fixture.store.lock(&fixture.key()).await.unwrap();
     let adopted = bounded(session.refresh_after_rejection(&refused, &insufficient())).await;
     assert_eq!(adopted.unwrap(), newer);
@@ -290,7 +275,7 @@ async fn a_login_is_stored_although_its_record_is_locked_after_the_consent() {
     fixture.store = flaky.store();
     lock(&flaky.locked).extend([false, true, true]);
     let session = fixture.login().await.unwrap();
-    assert_eq!(fixture.record().await.unwrap(), session.record());
+    assert_eq!(fixture.record().await, session.record());
     assert_eq!(fixture.user.opened_urls().len(), 1);
 
     lock(&flaky.locked).extend([false, true, true, true]);

@@ -28,7 +28,7 @@ async fn in_its_last_minute_a_token_is_returned_and_refreshed_in_the_background(
     fixture.testbed.set_fault(corruption(Corruption::Held));
     for _ in 0..10 {
         assert_eq!(session.token().await.unwrap(), first, "no caller waits");
-        assert_eq!(session.ready_header().unwrap(), first.header());
+        assert_eq!(session.cached_header().unwrap(), first.header());
     }
     bounded(
         fixture
@@ -41,7 +41,7 @@ async fn in_its_last_minute_a_token_is_returned_and_refreshed_in_the_background(
     bounded(session.flush()).await;
     assert_ne!(session.token().await.unwrap(), first);
     assert_eq!(fixture.refreshes(), 1);
-    let stored = fixture.record().await.unwrap();
+    let stored = fixture.record().await;
     assert_eq!(stored, session.record(), "the record is stored too");
 }
 
@@ -50,7 +50,7 @@ async fn in_its_last_seconds_a_token_is_not_returned_and_callers_wait_for_the_ne
     let (fixture, session) = logged_in().await;
     let first = session.token().await.unwrap();
     fixture.advance(seconds(285));
-    assert_eq!(session.ready_header(), None);
+    assert_eq!(session.cached_header(), None);
     assert_ne!(session.token().await.unwrap(), first);
     assert_eq!(fixture.refreshes(), 1);
 }

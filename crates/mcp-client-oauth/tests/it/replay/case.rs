@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mcp_client_oauth::Quirks;
+use mcp_client_oauth::flow::Quirks;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

@@ -1,7 +1,7 @@
 //! The options of a login, and the overrides and leniencies that it used: for the table.
 
 use http::Method;
-use mcp_client_oauth::{Quirks, store::Record};
+use mcp_client_oauth::{flow::Quirks, store::Record};
 use serde_json::{Map, Value};
 use url::Url;
 

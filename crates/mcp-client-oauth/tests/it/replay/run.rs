@@ -1,13 +1,15 @@
 //! One case: login, expiry, refresh, logout.
 
 use std::{
+    future::IntoFuture as _,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use mcp_client_oauth::{
-    Error, LoginOptions, PreregisteredClient, RevocationOutcome, Secret, ServerUrl, Session,
-    TokenSource, TokenStore, login, logout, platform::Platform, store::Record,
+    Client, Error, Login, RevocationOutcome, Secret, ServerUrl, Session, TokenStore,
+    platform::Platform,
+    store::{LoginKey, Record},
     testing::ManualClock,
 };
 use url::Url;
@@ -58,21 +60,21 @@ pub(super) async fn run(case: &Case) -> CaseResult {
     let platform = Platform::new(network.clone(), Arc::new(clock.clone()), agent.clone());
     let store = TokenStore::memory();
     let server: ServerUrl = case.server.parse().unwrap();
-    let options = options(&case.options);
-    let key = options.key(&server);
+    let key = LoginKey::new(server.clone());
 
-    let login = bounded(Box::pin(login(&platform, &store, &server, &options))).await;
-    let (outcome, error, record) = match login {
+    let client = Client::with_platform(platform, store.clone());
+    let login = configured(client.login(server), &case.options);
+    let (outcome, error, record) = match bounded(login.into_future()).await {
         Ok(session) => {
             let (outcome, error) = refreshed(&session, &clock).await;
-            (outcome, error, Some(session.record()))
+            (outcome, error, session.record())
         }
         Err(error) => (format!("stopped: {}", code(&error)), Some(error), None),
     };
     let is_stored = store.load(&key).await.unwrap().is_some();
     let mut remote = None;
     if case.logout.is_some() {
-        let outcome = bounded(logout(&platform, &store, &key)).await.unwrap();
+        let outcome = bounded(client.logout(&key)).await.unwrap();
         remote = Some(named(&outcome.remote));
     }
     let observed = Observations {
@@ -109,22 +111,27 @@ fn started(case: &Case) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs((days - UNTIL_1970) * 24 * 3600 + 12 * 3600)
 }
 
-fn options(given: &Options) -> LoginOptions {
-    let mut options = LoginOptions::default();
-    let secret = given.client_secret.clone().map(Secret::new);
-    let client = given.client_id.as_ref();
-    options.identity.preregistered = client.map(|id| PreregisteredClient::new(id, secret));
-    let document = given.document.as_deref();
-    options.identity.document = document.map(|url| url.parse().unwrap());
-    options.discovery.legacy = given.legacy;
-    options.discovery.quirks = given.quirks.clone();
-    options.scope = given.scope.as_deref().map(|scope| scope.parse().unwrap());
-    options
+/// Returns the login with the options of a case.
+fn configured(login: Login, given: &Options) -> Login {
+    let mut login = login.quirks(given.quirks.clone());
+    if let Some(id) = &given.client_id {
+        login = login.client_id(id);
+    }
+    if let Some(secret) = given.client_secret.clone() {
+        login = login.client_secret(Secret::new(secret));
+    }
+    if let Some(url) = &given.document {
+        login = login.client_metadata_url(url.parse().unwrap(), None);
+    }
+    if let Some(scope) = given.scope.as_deref() {
+        login = login.scope(scope);
+    }
+    if given.legacy { login.legacy() } else { login }
 }
 
 /// Lets the access token expire; a token without a known lifetime is replaced while it is good.
 async fn refreshed(session: &Session, clock: &ManualClock) -> (String, Option<Error>) {
-    let before = session.record().tokens.access_token;
+    let before = session.record().unwrap().tokens.access_token;
     clock.advance(PAST_EXPIRY);
     let token = match bounded(session.token()).await {
         Ok(token) if token == before => bounded(session.refresh()).await,

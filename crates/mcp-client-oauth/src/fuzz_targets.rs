@@ -1,10 +1,21 @@
-//! Input from servers, browsers and files.
+//! What must hold for any bytes, message by message: the bodies of the fuzz targets.
+//!
+//! A fuzz target is one line that calls its function; the tests below call the same function with each file
+//! of `fuzz/seeds`, with a stable compiler. What a function asserts is what an attacker must never achieve; a
+//! panic, a hang or too much memory fails by itself. The files of a store are fuzzed in `fuzz/src`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a panic is how a fuzz target fails"
+)]
 
 use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode};
-use mcp_client_oauth::{
-    ServerUrl,
+use url::Url;
+
+use crate::{
     platform::{AddressSpace, Response},
     proto::{
         assertion::Assertion,
@@ -23,8 +34,31 @@ use mcp_client_oauth::{
         token::{self, AuthScheme},
         token_exchange,
     },
+    server_url::ServerUrl,
 };
-use url::Url;
+
+#[cfg(test)]
+mod tests;
+
+/// A function that is called with the bytes.
+pub type Parser = fn(&[u8]);
+
+/// Each parser by the name of its fuzz target and of its folder in `fuzz/seeds`.
+pub const PARSERS: &[(&str, Parser)] = &[
+    ("assertion", assertion),
+    ("callback", callback),
+    ("challenge", challenge),
+    ("device", device),
+    ("event_stream", event_stream),
+    ("id_token", id_token),
+    ("oauth_error", oauth_error),
+    ("private_key", private_key),
+    ("registration", registration),
+    ("resource_metadata", resource_metadata),
+    ("server_metadata", server_metadata),
+    ("token", token),
+    ("token_exchange", token_exchange),
+];
 
 /// A secret in the request: no error may repeat it.
 const SECRET: &str = "the secret of this client";

@@ -244,9 +244,9 @@ async fn the_parts_of_a_client_are_set_by_its_builder() {
     let client = Client::builder()
         .store(fixture.store.clone())
         .client_name("Notes for cats")
-        .http_client(Arc::new(ReqwestClient::default()))
-        .clock(Arc::new(fixture.clock.clone()))
-        .interaction(Arc::clone(&fixture.user) as _)
+        .http_client(ReqwestClient::default())
+        .clock(fixture.clock.clone())
+        .interaction(Arc::clone(&fixture.user))
         .build()
         .await
         .unwrap();

@@ -200,9 +200,9 @@ async fn a_login_with_a_key_prints_neither_key_nor_proof() {
     output.print(&session.get("notes").send().await.unwrap());
     let response = session.send(&Method::GET, &notes, |credentials| {
         output.print(&credentials);
-        async { Ok(http::Response::new(())) }
+        async { Ok::<_, Error>(http::Response::new(())) }
     });
-    response.await.unwrap();
+    response.await.unwrap().unwrap();
     let proof_generator = session.proof_generator().unwrap();
     output.print(&proof_generator);
     output.print(&proof_generator.prove(&Method::GET, &notes, None).unwrap());

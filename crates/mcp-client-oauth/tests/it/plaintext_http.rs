@@ -53,7 +53,8 @@ async fn no_client_sends_a_token_in_plaintext_to_a_public_address() {
         let by_another = session.send(&Method::GET, server.as_url(), |_| async {
             panic!("a token was sent")
         });
-        let by_another: Result<http::Response<()>, Error> = bounded(by_another).await;
+        let by_another: Result<Result<http::Response<()>, Error>, Error> =
+            bounded(by_another).await;
         for outcome in [by_rmcp.err(), by_session.err(), by_another.err()] {
             let Some(Error::Http(error)) = outcome else {
                 panic!("{url}: {outcome:?}");

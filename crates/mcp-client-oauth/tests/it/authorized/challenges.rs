@@ -94,14 +94,13 @@ async fn step_up_stops_after_a_few_logins_when_the_required_scope_keeps_changing
         let number = sent.fetch_add(1, Ordering::Relaxed);
         let line = format!("Bearer error=\"insufficient_scope\", scope=\"more:{number}\"");
         async move {
-            Ok(http::Response::builder()
+            http::Response::builder()
                 .status(403)
                 .header(header::WWW_AUTHENTICATE, line)
                 .body(())
-                .unwrap())
         }
     });
-    assert_eq!(bounded(response).await.unwrap().status(), 403);
+    assert_eq!(bounded(response).await.unwrap().unwrap().status(), 403);
     assert_eq!(sent.into_inner(), 4);
     // The first login, and one for each wider scope.
     assert_eq!(fixture.user.opened_urls().len(), 4);

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Secret, Session, TokenStore,
+    Client, Secret, TokenStore,
     adapters::TokenSource as _,
     platform::{HttpClient, HttpError, Request, ReqwestClient, Response, SystemClock},
 };
@@ -101,9 +101,11 @@ async fn two_hosts_with_sixty_four_tasks_refresh_once() {
     let mut fixture = Fixture::start().await;
     fixture.store = store(&Arc::default());
     fixture.login().await.unwrap();
-    let open = |net| Session::open(fixture.platform.clone(), store(net), fixture.key());
+    let open = async |net| {
+        let client = Client::with_platform(fixture.platform.clone(), store(net));
+        client.session(fixture.key()).await.unwrap()
+    };
     let hosts = [open(&nets[0]).await, open(&nets[1]).await];
-    let hosts = hosts.map(|session| session.unwrap().unwrap());
     for round in 1..=3 {
         fixture.advance(LIFE);
         fixture

@@ -49,12 +49,7 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
     let (record, reused) = (record(&session)?, session.is_reused());
     let mut server = options.server;
     let before = servers.find(&name);
-    if let Some(before) = before.filter(|before| before.key() != server.key()) {
-        context.ui.warn(format_args!(
-            "`{name}` was the name of {} until now",
-            described(before, &server)
-        ));
-    }
+    warn_of_other_login(context, &name, before, &server);
     if reused && server.grant == Some(GrantKind::Device) && !offers_device_code(&record) {
         // The login was reused, and the server does not support the device grant that was requested.
         let before = before.filter(|before| before.url == server.url);
@@ -71,6 +66,15 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
     servers.remember(&name, server)?;
     report(context, &name, &record, &outcome);
     Ok(Exit::Done)
+}
+
+fn warn_of_other_login(context: &Context, name: &str, before: Option<&Server>, now: &Server) {
+    if let Some(before) = before.filter(|before| before.key() != now.key()) {
+        context.ui.warn(format_args!(
+            "`{name}` was the name of {} until now",
+            described(before, now)
+        ));
+    }
 }
 
 /// Describes the login that a name had `before`, as far as it differs from `now`.

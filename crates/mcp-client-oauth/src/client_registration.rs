@@ -216,14 +216,17 @@ impl ClientIdentity {
     }
 
     /// Returns the client with its credentials for `server`; none if it belongs to another issuer.
-    pub fn authenticate(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
+    pub(crate) fn authenticate(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
         let offered = server.token_endpoint_auth_methods_supported.as_deref();
         self.authenticate_by(server, offered)
     }
 
     /// Returns the client with its credentials for the revocation endpoint of `server` (RFC 8414 §2); none
     /// if it belongs to another issuer.
-    pub fn authenticate_for_revocation(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
+    pub(crate) fn authenticate_for_revocation(
+        &self,
+        server: &ServerMetadata,
+    ) -> Option<ClientAuth<'_>> {
         self.authenticate_by(server, server.revocation_auth_methods())
     }
 

@@ -19,7 +19,7 @@
 //! | [`Session`] | authorized requests, the header alone, a token |
 //! | [`TokenStore`] | where tokens are stored; [`store`] has the trait of a store of your own |
 //! | [`Error`], [`Remedy`] | what failed, and what to do about it |
-//! | [`adapters`] | tokens for other HTTP stacks: tower, reqwest-middleware, WebSockets, rmcp |
+//! | [`adapters`] | tokens for other HTTP stacks: tower, `reqwest-middleware`, `WebSockets`, `rmcp` |
 //! | [`platform`] | the interfaces to the outside: network, clock, interaction with the user |
 //! | [`flow`] | each step of a login alone |
 //!

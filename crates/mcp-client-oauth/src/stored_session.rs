@@ -163,17 +163,6 @@ impl StoredSession {
         }
     }
 
-    /// Returns the `Authorization` header with a valid token, which is refreshed if necessary.
-    ///
-    /// # Errors
-    /// As [`token`](TokenSource::token).
-    pub(crate) async fn header(&self) -> Result<HeaderValue, Error> {
-        match self.cached_header() {
-            Some(header) => Ok(header),
-            None => self.token().await.map(|token| token.header()),
-        }
-    }
-
     /// Returns a token that does not expire soon: this waits for a new one where
     /// [`token`](TokenSource::token) would still return the old one. For a caller that passes the token on.
     ///

@@ -139,12 +139,11 @@ impl RequestBuilder {
     /// The timeout of the request applies to the head of the response and again to its body.
     ///
     /// ```no_run
-    /// # async fn run(server: mcp_client_oauth::AuthorizedClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn run(session: mcp_client_oauth::Session) -> Result<(), Box<dyn std::error::Error>> {
     /// use mcp_client_oauth::platform::Body;
     ///
     /// let file = Body::full(std::fs::read("notes.csv")?.into());      // or any `http_body::Body`
-    /// let url = "https://mcp.example/mcp/import".parse()?;
-    /// let response = server.post(url).body_stream(file).send().await?;
+    /// let response = session.post("import").body_stream(file).send().await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -259,8 +258,7 @@ impl RequestBuilder {
             .send(&request.method, &request.url, |credentials| {
                 let mut request = request.clone();
                 credentials.apply(&mut request.headers);
-                let response = exchange(Arc::clone(&authorized.platform.http), request);
-                response
+                exchange(Arc::clone(&authorized.platform.http), request)
             })
             .await?
             .map_err(Error::from)

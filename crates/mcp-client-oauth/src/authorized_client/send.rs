@@ -1,4 +1,4 @@
-//! AuthorizedClient requests with any HTTP client.
+//! Authorized requests with any HTTP client.
 
 use std::{future::Future, sync::Arc};
 

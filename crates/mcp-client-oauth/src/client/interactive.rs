@@ -232,7 +232,7 @@ impl TokenSource for InteractiveSession {
             .session
             .load()
             .as_ref()
-            .and_then(|session| session.resource())
+            .and_then(|session| TokenSource::resource(&**session))
     }
 
     fn server(&self) -> &ServerUrl {
@@ -244,7 +244,7 @@ impl TokenSource for InteractiveSession {
             .session
             .load()
             .as_ref()
-            .and_then(|session| session.cached_token())
+            .and_then(|session| TokenSource::cached_token(&**session))
     }
 
     fn mcp_extension(&self) -> Option<&'static str> {
@@ -258,7 +258,7 @@ impl TokenSource for InteractiveSession {
         let session = self.0.session.load();
         session
             .as_ref()
-            .and_then(|session| session.proof_generator())
+            .and_then(|session| TokenSource::proof_generator(&**session))
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {

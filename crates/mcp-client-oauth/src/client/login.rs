@@ -260,8 +260,9 @@ impl Login {
             let known = session.record().known_scope();
             options.scope = Scope::union_of(options.scope.as_ref(), known.as_ref());
         }
-        let session = log_in(client.platform(), client.store(), &server, &options).await?;
-        let session = client.cache(session, true);
+        // On the heap: the future is large, and it should not enlarge the caller's.
+        let login = Box::pin(log_in(client.platform(), client.store(), &server, &options));
+        let session = client.cache(login.await?, true);
         Ok(Session::stored(client, session, false))
     }
 

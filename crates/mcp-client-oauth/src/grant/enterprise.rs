@@ -37,7 +37,7 @@ pub struct IdentityProvider {
     /// [`subject_token_type`](Self::subject_token_type).
     pub id_token: AssertionSource,
     /// The type of that token.
-    pub subject_token_type: SubjectTokenType,
+    pub(crate) subject_token_type: SubjectTokenType,
 }
 
 impl IdentityProvider {

@@ -51,6 +51,7 @@ impl AuthScheme {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("unknown authentication scheme (known are Bearer and DPoP)")]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "only its message is for callers")]
 pub struct UnknownSchemeError;
 
 impl FromStr for AuthScheme {

@@ -107,6 +107,7 @@ impl AuthMethod {
     "unknown authentication method (known are none, client_secret_basic and client_secret_post)"
 )]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "only its message is for callers")]
 pub struct UnknownMethodError;
 
 impl FromStr for AuthMethod {
@@ -127,6 +128,10 @@ impl FromStr for AuthMethod {
 /// All clones share the flag, because a token request returns only tokens. The record and the stored
 /// registration of a client keep the flag for the next request.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    unnameable_types,
+    reason = "callers keep it with the registration and do not read it"
+)]
 pub struct ClientIdInForm(Arc<AtomicBool>);
 
 impl ClientIdInForm {
@@ -164,7 +169,7 @@ impl<'de> Deserialize<'de> for ClientIdInForm {
 /// A client with the credentials that it sends to an endpoint.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct ClientAuth<'a> {
+pub(crate) struct ClientAuth<'a> {
     /// The client id.
     pub client_id: &'a str,
     /// The secret of a confidential client.
@@ -193,7 +198,7 @@ struct Signer<'a> {
 
 impl<'a> ClientAuth<'a> {
     /// Creates a client; without a secret it is public, with any method.
-    pub fn new(
+    pub(crate) fn new(
         client_id: &'a str,
         client_secret: Option<&'a Secret<String>>,
         method: AuthMethod,
@@ -275,12 +280,12 @@ impl<'a> ClientAuth<'a> {
     }
 
     /// Creates a client without an id: the assertion of its request is enough (RFC 7521 §4.1).
-    pub fn anonymous() -> Self {
+    pub(crate) fn anonymous() -> Self {
         Self::new("", None, AuthMethod::None)
     }
 
     /// Creates a client that signs an assertion for `audience` for each request.
-    pub fn signing(client_id: &'a str, key: &'a PrivateKey, audience: Issuer) -> Self {
+    pub(crate) fn signing(client_id: &'a str, key: &'a PrivateKey, audience: Issuer) -> Self {
         Self {
             method: AuthMethod::PrivateKeyJwt,
             signer: Some(Signer { key, audience }),
@@ -292,7 +297,7 @@ impl<'a> ClientAuth<'a> {
     ///
     /// # Errors
     /// [`SigningError`].
-    pub fn with_time(&self, now: SystemTime) -> Result<Self, SigningError> {
+    pub(crate) fn with_time(&self, now: SystemTime) -> Result<Self, SigningError> {
         if let Some(Signer { key, audience }) = &self.signer {
             let id = JwtId::generate()?;
             let assertion = key.client_assertion(self.client_id, audience, now, &id)?;
@@ -305,12 +310,12 @@ impl<'a> ClientAuth<'a> {
     }
 
     /// Returns whether it authenticates, by a secret or a signature.
-    pub fn is_confidential(&self) -> bool {
+    pub(crate) fn is_confidential(&self) -> bool {
         self.method != AuthMethod::None
     }
 
     /// Returns the secrets that it sends, to be redacted by [`token::response`](super::token::response).
-    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
         let assertion = self.assertion.as_ref();
         let secrets = self.client_secret.into_iter().chain(assertion);
         secrets.map(|secret| secret.expose().as_str())
@@ -318,7 +323,7 @@ impl<'a> ClientAuth<'a> {
 
     /// Returns a form with these fields to `endpoint`, authenticated. A client that signs must
     /// be the result of [`with_time`](Self::with_time); else the form has no authentication.
-    pub fn build_form_request(
+    pub(crate) fn build_form_request(
         &self,
         endpoint: &EndpointUrl,
         address_space: AddressSpace,

@@ -42,6 +42,7 @@ const LONGEST_USER_CODE: usize = 64;
 /// A device authorization response (RFC 8628 §3.2), checked.
 #[derive(Clone)]
 #[non_exhaustive]
+#[expect(clippy::struct_field_names, reason = "the names of RFC 8628 §3.2")]
 pub(crate) struct DeviceCode {
     /// The code for the token endpoint. It is sent to no other URL.
     pub device_code: Secret<String>,

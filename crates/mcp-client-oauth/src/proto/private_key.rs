@@ -46,6 +46,7 @@ pub enum SigningError {
 /// A signature algorithm of RFC 7518 §3.1 and RFC 8037 §3.1. The type of a key has exactly one.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers read its name")]
 pub enum SigningAlgorithm {
     /// ECDSA with P-256 and SHA-256.
     Es256,
@@ -101,6 +102,7 @@ pub enum PrivateKeyError {
 
 /// The `jti` of one assertion.
 #[derive(Clone, Debug)]
+#[expect(unnameable_types, reason = "the library generates it")]
 pub struct JwtId(String);
 
 impl JwtId {

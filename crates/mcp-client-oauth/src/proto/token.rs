@@ -239,10 +239,11 @@ fn is_form(response: &Response) -> bool {
     kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !response.body.is_empty()
 }
 
-/// Parses the response to a token request that was sent at `now`.
+/// Parses the response to a token request that was sent at `now`, of a server without exceptions.
 ///
 /// `secrets` are those of the request: they are redacted in the error of the server. `scheme` is the
 /// requested one: a token that is bound to a key if the request carried a proof (RFC 9449 §5).
+#[cfg(any(test, fuzzing))]
 pub(crate) fn response(
     response: &Response,
     now: SystemTime,

@@ -20,7 +20,7 @@ const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum SubjectTokenType {
+pub(crate) enum SubjectTokenType {
     /// An OpenID Connect ID token.
     #[default]
     IdToken,
@@ -30,7 +30,7 @@ pub enum SubjectTokenType {
 
 impl SubjectTokenType {
     /// Returns the registered identifier.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::IdToken => "urn:ietf:params:oauth:token-type:id_token",
             Self::RefreshToken => "urn:ietf:params:oauth:token-type:refresh_token",

@@ -4,7 +4,8 @@
 //! session of a stored login, and the URL of the server. In a block the server is
 //! `https://mcp.example.com/mcp`. `documents/blocks.rs` has the blocks as functions; with
 //! `MCP_OAUTH_TEST_WRITE_TABLE=1` the first test writes it. A block that cannot run is marked `rust,no_run`,
-//! with the reason in a comment before it: `<!-- not run: … -->`. It is only compiled.
+//! and one that is not compiled here `rust,ignore`, each with the reason in a comment before it:
+//! `<!-- not run: … -->`.
 //!
 //! Each block runs in a process of its own, with its own home directory, so that `Client::new()` opens a new
 //! store. The browser is this program too.
@@ -76,15 +77,16 @@ fn blocks_of(path: &Path) -> Vec<Block> {
             .take_while(|line| *line != "```")
             .collect();
         let location = format!("{}:{}", path.display(), number + 1);
+        if language != "" {
+            assert!(
+                before.starts_with("<!-- not run: "),
+                "no reason at {location}"
+            );
+        }
         let runs = match language {
             "" => true,
-            ",no_run" => {
-                assert!(
-                    before.starts_with("<!-- not run: "),
-                    "no reason at {location}"
-                );
-                false
-            }
+            ",no_run" => false,
+            ",ignore" => continue,
             other => panic!("a block of an unknown kind, `{other}`, at {location}"),
         };
         blocks.push(Block {

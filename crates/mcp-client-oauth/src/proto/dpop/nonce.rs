@@ -10,6 +10,10 @@ const LONGEST_NONCE: usize = 1024;
 /// A nonce that a server requires in the next proof, so that it knows that the proof is fresh. It is
 /// sent to the server that issued it and to no other (RFC 9449 §9).
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(
+    unnameable_types,
+    reason = "callers pass it on within a challenge and do not read it"
+)]
 pub struct DpopNonce(String);
 
 impl DpopNonce {

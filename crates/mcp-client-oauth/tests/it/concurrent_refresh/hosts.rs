@@ -11,7 +11,6 @@ use std::{
 use async_trait::async_trait;
 use mcp_client_oauth::{
     Client, Secret, TokenStore,
-    adapters::TokenSource as _,
     platform::{HttpClient, HttpError, Request, ReqwestClient, Response, SystemClock},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault};

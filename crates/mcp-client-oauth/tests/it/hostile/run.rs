@@ -6,7 +6,7 @@ use std::{
 };
 
 use mcp_client_oauth::{
-    Client, Error, RevocationOutcome, Session,
+    Client, Error, RevocationOutcome,
     flow::{DiscoveryOptions, discover},
     platform::{AddressSpace, Clock as _, Request},
     store::Record,

@@ -309,7 +309,12 @@ impl RegisteredClient {
     /// without one. RFC 8252 §7.3 allows any port on loopback, but the Python MCP SDK and `FastMCP`
     /// compare it too, and show an error page without a redirect. So a login registers another client if
     /// the registered port is busy.
-    pub fn fits(&self, issuer: &Issuer, redirect_uri: Option<&Url>, now: SystemTime) -> bool {
+    pub(crate) fn fits(
+        &self,
+        issuer: &Issuer,
+        redirect_uri: Option<&Url>,
+        now: SystemTime,
+    ) -> bool {
         let alive = self.secret_expires_at.is_none_or(|at| now < at);
         let same_redirect = match (&self.redirect_uri, redirect_uri) {
             (Some(own), Some(requested)) => own == requested,

@@ -138,13 +138,13 @@ impl Discovery {
     }
 
     /// Returns the value of the parameter `resource` (RFC 8707); none where the server requires none.
-    pub fn resource_parameter(&self) -> Option<&Resource> {
+    pub(crate) fn resource_parameter(&self) -> Option<&Resource> {
         self.quirks.resource_parameter(&self.resource)
     }
 
     /// Returns the scope that a login requests: `requested` if there is one, else the one that the challenge
     /// and the metadata suggest.
-    pub fn scope_to_request(&self, requested: Option<&Scope>) -> Option<Scope> {
+    pub(crate) fn scope_to_request(&self, requested: Option<&Scope>) -> Option<Scope> {
         scope::select(
             requested,
             self.challenged_scope.as_ref(),
@@ -154,7 +154,7 @@ impl Discovery {
     }
 
     /// Returns whether it may be used again at `now`. It may not if `challenge` contradicts it.
-    pub fn is_fresh(&self, now: SystemTime, challenge: Option<&Challenge>) -> bool {
+    pub(crate) fn is_fresh(&self, now: SystemTime, challenge: Option<&Challenge>) -> bool {
         let named = challenge.and_then(|challenge| challenge.resource_metadata.as_deref());
         let contradicted = match (&self.source, named) {
             (DiscoverySource::Metadata(url), Some(named)) => url.as_str() != named,
@@ -167,14 +167,14 @@ impl Discovery {
     /// Returns the same discovery, marked as stale because a response contradicts it: the next use repeats
     /// discovery.
     #[must_use]
-    pub fn invalidated(mut self) -> Self {
+    pub(crate) fn invalidated(mut self) -> Self {
         self.fresh_until = SystemTime::UNIX_EPOCH;
         self
     }
 
     /// Returns the same discovery with these quirks.
     #[must_use]
-    pub fn with_quirks(mut self, quirks: &Quirks) -> Self {
+    pub(crate) fn with_quirks(mut self, quirks: &Quirks) -> Self {
         let known = Quirks::for_issuer(self.issuer());
         let configured = quirks.clone().bound_as_in(&self.quirks);
         self.quirks = configured.or(known).bind_issuer(self.issuer());
@@ -183,7 +183,7 @@ impl Discovery {
 
     /// Returns the same discovery with the scope and the scheme of a later challenge.
     #[must_use]
-    pub fn with_challenge(mut self, challenge: Option<&Challenge>) -> Self {
+    pub(crate) fn with_challenge(mut self, challenge: Option<&Challenge>) -> Self {
         if let Some(challenge) = challenge {
             self.challenged_scope.clone_from(&challenge.scope);
             self.requires_dpop |= challenge.scheme == AuthScheme::DPoP;

@@ -50,7 +50,7 @@ impl ProofGenerator {
     }
 
     /// Returns the key.
-    pub fn key(&self) -> &DpopKey {
+    pub(crate) fn key(&self) -> &DpopKey {
         &self.key
     }
 

@@ -156,7 +156,7 @@ impl Error {
 
     /// Returns whether the discovered metadata is out of date: an endpoint is gone, or the server no
     /// longer knows the client.
-    pub fn is_stale_discovery(&self) -> bool {
+    pub(crate) fn is_stale_discovery(&self) -> bool {
         let is_gone = matches!(self, Self::Authorization(AuthorizationError::Device { cause, .. })
             if cause.is_gone());
         is_gone
@@ -264,7 +264,7 @@ fn remaining(left: Option<Duration>) -> String {
 
 impl TokenRefreshError {
     /// Returns whether only a new login helps; otherwise the tokens are kept and a retry may succeed.
-    pub fn is_definitive(&self) -> bool {
+    pub(crate) fn is_definitive(&self) -> bool {
         match self {
             Self::NoRefreshToken(_)
             | Self::NotRefreshable { .. }

@@ -147,7 +147,7 @@ impl Quirks {
     ///
     /// The issuer aliases of Entra and monday.com and the `token_type` of Slack are always accepted from
     /// these issuers; no field here changes them.
-    pub fn for_issuer(issuer: &Issuer) -> Self {
+    pub(crate) fn for_issuer(issuer: &Issuer) -> Self {
         let Ok(url) = Url::parse(issuer.as_str()) else {
             return Self::default();
         };

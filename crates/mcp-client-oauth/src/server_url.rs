@@ -103,7 +103,7 @@ impl ServerUrl {
 
     /// Returns the resource identifier to send if the server publishes none: the URL as the user wrote it,
     /// without a trailing slash after a bare authority (MCP authorization, Canonical Server URI).
-    pub fn resource_identifier(&self) -> &str {
+    pub(crate) fn resource_identifier(&self) -> &str {
         if self.url.path() == "/" && self.url.query().is_none() {
             self.text.trim_end_matches('/')
         } else {

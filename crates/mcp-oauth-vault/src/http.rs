@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{
     Secret,
     error::{HttpErrorKind, TokenStorageError, UntrustedText},
-    platform::{AddressSpace, Clock, HttpClient, METADATA_DEADLINE, Request, Response},
+    platform::{AddressSpace, Clock, HttpClient, Request, Response},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
@@ -20,6 +20,9 @@ use crate::{
     error::VaultError,
     options::{VaultOptions, without_query},
 };
+
+/// The time limit of a request, from the connection to the last byte.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
@@ -216,7 +219,7 @@ impl Server {
         // The user gave the address, so it may be in any network.
         let mut request = Request::json(self.url(call), AddressSpace::Loopback, call.body.clone());
         request.method = call.method.clone();
-        request.deadline = METADATA_DEADLINE;
+        request.deadline = REQUEST_DEADLINE;
         request.body_limit = RESPONSE_LIMIT;
         let headers = &mut request.headers;
         headers.insert(REQUEST, HeaderValue::from_static("true"));

@@ -43,7 +43,7 @@ impl RecordedGrant {
     }
 
     /// Returns the MCP extension that describes it, as [`Grant::extension`](super::Grant::extension) does.
-    pub fn extension(&self) -> Option<&'static str> {
+    pub(crate) fn extension(&self) -> Option<&'static str> {
         match self {
             Self::ClientCredentials => Some(client_credentials::EXTENSION),
             Self::Workload {} => None,

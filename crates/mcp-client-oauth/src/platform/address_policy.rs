@@ -73,7 +73,7 @@ impl AddressSpace {
     pub(super) const COUNT: usize = Self::Loopback as usize + 1;
 
     /// Returns the address space of `address`. An address that embeds another one has that one's.
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(v4) => of_v4(v4),
             IpAddr::V6(v6) => of_v6(v6),
@@ -82,7 +82,7 @@ impl AddressSpace {
 
     /// Returns the address space of the host in `url`: a literal address or `localhost`. A name counts as
     /// public until it is resolved.
-    pub fn of_url(url: &Url) -> Self {
+    pub(crate) fn of_url(url: &Url) -> Self {
         match url.host() {
             Some(Host::Ipv4(v4)) => of_v4(v4),
             Some(Host::Ipv6(v6)) => of_v6(v6),
@@ -93,7 +93,7 @@ impl AddressSpace {
 
     /// Returns the limit of requests to `server` itself. The user named it, so it may be at any address; one
     /// with plain http must be in a private network.
-    pub fn for_server(server: &ServerUrl) -> Self {
+    pub(crate) fn for_server(server: &ServerUrl) -> Self {
         if server.is_plaintext() {
             Self::PrivateOverHttp
         } else {
@@ -102,7 +102,7 @@ impl AddressSpace {
     }
 
     /// Returns the address space of `server`, which limits the URLs that it names. A name counts as public.
-    pub fn of_server(server: &ServerUrl) -> Self {
+    pub(crate) fn of_server(server: &ServerUrl) -> Self {
         if server.is_plaintext() {
             Self::PrivateOverHttp
         } else {

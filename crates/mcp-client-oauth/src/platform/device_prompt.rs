@@ -53,7 +53,7 @@ pub struct DevicePrompt {
 
 impl DevicePrompt {
     /// Creates a prompt at the host of the issuer.
-    pub fn new(
+    pub(crate) fn new(
         user_code: impl Into<String>,
         verification_uri: Url,
         expires_at: SystemTime,

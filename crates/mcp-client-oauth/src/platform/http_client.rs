@@ -16,13 +16,13 @@ use super::{
 };
 
 /// The time limit of a metadata request, from the connection to the last byte.
-pub const METADATA_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const METADATA_DEADLINE: Duration = Duration::from_secs(10);
 /// The time limit of a request to a token, registration or revocation endpoint.
-pub const TOKEN_DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const TOKEN_DEADLINE: Duration = Duration::from_secs(30);
 /// The size limit of a body that is buffered because the client cannot stream it.
 const UPLOAD_LIMIT: usize = 64 << 20;
 /// The size limit of the body of an OAuth response.
-pub const BODY_LIMIT: usize = 1 << 20;
+pub(crate) const BODY_LIMIT: usize = 1 << 20;
 
 /// Sends requests. An implementation never follows a redirect, keeps no cookies, reads no more than the
 /// request allows, and checks each request against its [`AddressSpace`]: the URL by

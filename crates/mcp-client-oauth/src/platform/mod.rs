@@ -33,9 +33,8 @@ pub use body::Body;
 pub use browser::Browser;
 pub use clock::{Clock, SystemClock};
 pub use device_prompt::DevicePrompt;
-pub use http_client::{
-    BODY_LIMIT, HttpClient, METADATA_DEADLINE, Request, Response, TOKEN_DEADLINE,
-};
+pub use http_client::{HttpClient, Request, Response};
+pub(crate) use http_client::{METADATA_DEADLINE, TOKEN_DEADLINE};
 pub use http_error::{HttpError, HttpErrorKind};
 pub use interaction::Interaction;
 #[cfg(feature = "browser")]

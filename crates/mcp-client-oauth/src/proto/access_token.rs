@@ -31,7 +31,7 @@ pub enum AuthScheme {
 
 impl AuthScheme {
     /// Returns the registered name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "Bearer",
             Self::DPoP => "DPoP",
@@ -87,7 +87,7 @@ impl AccessToken {
     }
 
     /// Returns a token that is bound to a key; the same characters are accepted.
-    pub fn dpop(token: &str) -> Option<Self> {
+    pub(crate) fn dpop(token: &str) -> Option<Self> {
         Self::of(AuthScheme::DPoP, token)
     }
 
@@ -104,7 +104,7 @@ impl AccessToken {
     }
 
     /// Returns the token of an `Authorization` header, if its scheme is known.
-    pub fn from_header(header: &HeaderValue) -> Option<Self> {
+    pub(crate) fn from_header(header: &HeaderValue) -> Option<Self> {
         let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
         Self::of(scheme.parse().ok()?, token)
     }

@@ -209,14 +209,9 @@ pub(crate) fn authorization_url(
 }
 
 impl PendingAuthorization {
-    /// Returns the redirect URI, where the response is expected.
-    pub fn redirect_uri(&self) -> &Url {
-        &self.redirect_uri
-    }
-
     /// Returns whether `callback` is the response to this request: it has its `state`, once. Anything
     /// else must not end the wait, because any web page can send it (RFC 6749 §10.12, CVE-2026-42073).
-    pub fn matches_state(&self, callback: &Url) -> bool {
+    pub(crate) fn matches_state(&self, callback: &Url) -> bool {
         let expected = self.state.expose().as_bytes();
         only(callback, "state")
             .is_some_and(|state| verify_slices_are_equal(state.as_bytes(), expected).is_ok())

@@ -78,7 +78,7 @@ impl AuthorizeParameters {
     }
 
     /// Returns whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -95,7 +95,7 @@ impl AuthorizeParameters {
 
     /// Returns these parameters, and those of `other` that are not set here.
     #[must_use]
-    pub fn or(mut self, other: Self) -> Self {
+    pub(crate) fn or(mut self, other: Self) -> Self {
         for (name, value) in other.0 {
             if let btree_map::Entry::Vacant(free) = self.0.entry(name) {
                 free.insert(value);

@@ -71,7 +71,7 @@ impl Challenge {
     }
 
     /// Returns whether the token is valid and its scope is insufficient.
-    pub fn is_insufficient_scope(&self) -> bool {
+    pub(crate) fn is_insufficient_scope(&self) -> bool {
         self.error
             .as_ref()
             .is_some_and(|error| error.as_raw() == "insufficient_scope")
@@ -79,7 +79,7 @@ impl Challenge {
 
     /// Returns whether the server refused the proof, and not the token: the proof lacks a nonce (RFC 9449
     /// §9), or it is invalid (§7.1). A request with another token would be refused too.
-    pub fn refuses_proof(&self) -> bool {
+    pub(crate) fn refuses_proof(&self) -> bool {
         let codes = [USE_NONCE, "invalid_dpop_proof"];
         let error = self.error.as_ref();
         self.scheme == AuthScheme::DPoP

@@ -53,7 +53,7 @@ impl AuthMethod {
     const ALL: [Self; 3] = [Self::Basic, Self::Post, Self::None];
 
     /// Returns the registered name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Basic => "client_secret_basic",
@@ -66,7 +66,11 @@ impl AuthMethod {
     /// if the server still lists it, else the first in the server's list that sends the secret, else
     /// `none` if that is listed. The list decides, not the presence of a secret. Without a list, the
     /// method is Basic, the default of RFC 8414 §2.
-    pub fn select(registered: Option<Self>, offered: Option<&[String]>, has_secret: bool) -> Self {
+    pub(crate) fn select(
+        registered: Option<Self>,
+        offered: Option<&[String]>,
+        has_secret: bool,
+    ) -> Self {
         if !has_secret {
             return Self::None;
         }
@@ -85,7 +89,7 @@ impl AuthMethod {
 
     /// Returns whether a server with this list supports it. Without a list every method counts as
     /// supported.
-    pub fn is_offered(self, offered: Option<&[String]>) -> bool {
+    pub(crate) fn is_offered(self, offered: Option<&[String]>) -> bool {
         offered.is_none_or(|offered| offered.iter().any(|name| name == self.as_str()))
     }
 
@@ -93,7 +97,7 @@ impl AuthMethod {
     /// possible, also at servers that list no methods. `client_secret_post` goes before Basic: the
     /// servers of the Python MCP SDK (`mcp` 1.23 to 2.3) list both, and it is the only one that their
     /// token and revocation endpoints accept without extra form fields.
-    pub fn for_registration(offered: Option<&[String]>) -> Self {
+    pub(crate) fn for_registration(offered: Option<&[String]>) -> Self {
         [Self::None, Self::Post, Self::Basic]
             .into_iter()
             .find(|method| method.is_offered(offered))

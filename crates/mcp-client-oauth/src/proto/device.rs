@@ -146,12 +146,12 @@ pub enum DeviceResponseError {
 
 impl DeviceResponseError {
     /// Returns whether the error code of the server is `code`.
-    pub fn has_code(&self, code: &str) -> bool {
+    pub(crate) fn has_code(&self, code: &str) -> bool {
         matches!(self, Self::Refused { error: Some(error), .. } if error.has_code(code))
     }
 
     /// Returns whether the endpoint no longer exists, so that the discovery is out of date.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         matches!(
             self,
             Self::Refused {
@@ -324,7 +324,7 @@ impl DevicePollResult {
 
 impl ServerMetadata {
     /// Returns whether the server lists the device grant and has no endpoint for it (RFC 8628 §4).
-    pub fn lacks_device_endpoint(&self) -> bool {
+    pub(crate) fn lacks_device_endpoint(&self) -> bool {
         let listed = self.grant_types_supported.as_ref();
         let is_listed = listed.is_some_and(|listed| listed.iter().any(|name| name == GRANT_TYPE));
         is_listed && self.device_authorization_endpoint.is_none()

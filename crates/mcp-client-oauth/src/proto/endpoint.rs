@@ -39,7 +39,7 @@ impl EndpointUrl {
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
-    pub fn parse_page(
+    pub(crate) fn parse_page(
         text: &str,
         address_space: AddressSpace,
         from: &Url,

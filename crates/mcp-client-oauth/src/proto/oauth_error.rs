@@ -21,7 +21,7 @@ pub struct OAuthErrorResponse {
 
 impl OAuthErrorResponse {
     /// Creates an error.
-    pub fn new(code: &str, description: Option<&str>) -> Self {
+    pub(crate) fn new(code: &str, description: Option<&str>) -> Self {
         Self {
             code: UntrustedText::new(code),
             description: description.map(UntrustedText::new),
@@ -30,7 +30,7 @@ impl OAuthErrorResponse {
     }
 
     /// Creates the error that is assumed for an empty body.
-    pub fn assumed(code: &str) -> Self {
+    pub(crate) fn assumed(code: &str) -> Self {
         Self {
             is_assumed: true,
             ..Self::new(code, None)
@@ -38,7 +38,7 @@ impl OAuthErrorResponse {
     }
 
     /// Parses a JSON body with an `error`; none if it has none.
-    pub fn parse(body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Wire {
             error: String,
@@ -56,7 +56,7 @@ impl OAuthErrorResponse {
 
     /// Redacts `secrets`: some servers echo the request (CWE-532).
     #[must_use]
-    pub fn redact(mut self, secrets: &[&str]) -> Self {
+    pub(crate) fn redact(mut self, secrets: &[&str]) -> Self {
         self.code = self.code.redact(secrets);
         self.description = self.description.map(|text| text.redact(secrets));
         self

@@ -102,15 +102,14 @@ pub enum PrivateKeyError {
 
 /// The `jti` of one assertion.
 #[derive(Clone, Debug)]
-#[expect(unnameable_types, reason = "the library generates it")]
-pub struct JwtId(String);
+pub(crate) struct JwtId(String);
 
 impl JwtId {
     /// Generates a unique id.
     ///
     /// # Errors
     /// [`RandomError`].
-    pub fn generate() -> Result<Self, RandomError> {
+    pub(crate) fn generate() -> Result<Self, RandomError> {
         let text = pkce::random_text::<ID_BYTES>()?;
         Ok(Self(text.expose().clone()))
     }
@@ -165,7 +164,7 @@ impl PrivateKey {
     ///
     /// # Errors
     /// [`SigningError`] if the cryptography fails.
-    pub fn client_assertion(
+    pub(crate) fn client_assertion(
         &self,
         client_id: &str,
         audience: &Issuer,

@@ -30,7 +30,7 @@ impl Resource {
 
     /// Returns whether `url` is at or below this resource, by whole path segments: a token for this
     /// resource is sent to no other URL (RFC 8707 §1).
-    pub fn covers(&self, url: &Url) -> bool {
+    pub(crate) fn covers(&self, url: &Url) -> bool {
         Url::parse(&self.0).is_ok_and(|own| covers(&own, url))
     }
 }

@@ -47,7 +47,7 @@ pub enum ScopeError {
 
 impl Scope {
     /// Creates a scope from tokens, such as the list `scopes_supported`; none if there is no valid one.
-    pub fn from_tokens<I: IntoIterator<Item = S>, S: AsRef<str>>(tokens: I) -> Option<Self> {
+    pub(crate) fn from_tokens<I: IntoIterator<Item = S>, S: AsRef<str>>(tokens: I) -> Option<Self> {
         let mut known = HashSet::new();
         let mut own = Vec::new();
         for token in tokens {
@@ -63,7 +63,7 @@ impl Scope {
     /// 16 KiB together. Also returns how many were left out.
     ///
     /// `offline_access` is never left out: without it there is no refresh token.
-    pub fn within_limits<I: IntoIterator<Item = S>, S: AsRef<str>>(
+    pub(crate) fn within_limits<I: IntoIterator<Item = S>, S: AsRef<str>>(
         tokens: I,
     ) -> (Option<Self>, usize) {
         let Some(Self(mut listed)) = Self::from_tokens(tokens) else {
@@ -82,7 +82,7 @@ impl Scope {
     }
 
     /// Returns the tokens, in order.
-    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
@@ -93,7 +93,7 @@ impl Scope {
 
     /// Returns these tokens and those of `other` (MCP authorization, Step-Up Authorization Flow).
     #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
+    pub(crate) fn union(&self, other: &Self) -> Self {
         let mut all = self.clone();
         all.0.extend(
             other
@@ -115,7 +115,7 @@ impl Scope {
     /// `repo,user`; RFC 6749 §3.3 requires spaces), and `…/.default` counts as granted: Microsoft Entra
     /// responds with the scopes that it stands for. An attacker gains nothing: the result is only reported
     /// to the user, and the server still refuses requests for which the granted scope is too small.
-    pub fn not_granted_by(&self, granted: &Self) -> Option<Self> {
+    pub(crate) fn not_granted_by(&self, granted: &Self) -> Option<Self> {
         let granted: HashSet<&str> = granted
             .tokens()
             .flat_map(|token| token.split(',').chain([token]))

@@ -36,7 +36,7 @@ impl Issuer {
     /// Close, and of pydantic, has the slash that the document of the authorization server does not have.
     /// An attacker gains nothing: both spellings name the same origin, which serves the document. With a
     /// path, a query, plain http or any other difference it is another issuer (RFC 8414 §3.3).
-    pub fn is_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self == other || self.other_spelling().as_ref() == Some(other)
     }
 
@@ -64,7 +64,10 @@ impl Issuer {
     /// below the path of the issuer, as OpenID Connect Discovery 1.0 does. An attacker gains nothing:
     /// control of that path is enough to publish the OpenID document there too, and the issuer in the
     /// document must match in any case.
-    pub fn well_known_urls(&self, address_space: AddressSpace) -> Result<Vec<Url>, UrlPolicyError> {
+    pub(crate) fn well_known_urls(
+        &self,
+        address_space: AddressSpace,
+    ) -> Result<Vec<Url>, UrlPolicyError> {
         const OAUTH: &str = "/.well-known/oauth-authorization-server";
         const OPENID: &str = "/.well-known/openid-configuration";
         let base = EndpointUrl::parse(&self.0, address_space)?;
@@ -249,7 +252,7 @@ impl ServerMetadata {
     /// Where the two differ in the slash of an empty path alone ([`Issuer::is_same_as`]), the issuer is
     /// the one of the document, because the `iss` of a callback is compared with that one byte for byte
     /// (RFC 9207 §2.4).
-    pub fn parse_with_aliases(
+    pub(crate) fn parse_with_aliases(
         body: &[u8],
         expected: &Issuer,
         other: &[Issuer],
@@ -322,7 +325,7 @@ impl ServerMetadata {
     /// Returns the client authentication methods of the revocation endpoint, if the server lists any.
     /// Without such a list, the methods of the token endpoint are used, although the default of RFC 8414 §2
     /// is Basic: a client without a secret could not use that.
-    pub fn revocation_auth_methods(&self) -> Option<&[String]> {
+    pub(crate) fn revocation_auth_methods(&self) -> Option<&[String]> {
         self.revocation_endpoint_auth_methods_supported
             .as_deref()
             .or(self.token_endpoint_auth_methods_supported.as_deref())
@@ -330,14 +333,14 @@ impl ServerMetadata {
 
     /// Returns whether the server may accept DPoP proofs with [`ALGORITHM`] (RFC 9449 §5.1). A server
     /// that lists no algorithm may accept them.
-    pub fn supports_dpop(&self) -> bool {
+    pub(crate) fn supports_dpop(&self) -> bool {
         let algorithms = self.dpop_signing_alg_values_supported.as_ref();
         algorithms.is_none_or(|listed| listed.iter().any(|name| name == ALGORITHM))
     }
 
     /// Returns whether the server may support ID-JAG (SEP-990). A server that lists no profile may
     /// support it, because the member is newer than the grant.
-    pub fn supports_id_jag(&self) -> bool {
+    pub(crate) fn supports_id_jag(&self) -> bool {
         let profiles = self.authorization_grant_profiles_supported.as_ref();
         profiles.is_none_or(|listed| listed.iter().any(|name| name == ID_JAG_PROFILE))
     }

@@ -130,7 +130,7 @@ impl TokenError {
 
     /// Returns whether the client itself was refused: `invalid_client` (RFC 6749 §5.2), or HTTP 401
     /// with `unauthorized_client`, which the Python MCP SDK 1.23 sends instead.
-    pub fn refuses_client(&self) -> bool {
+    pub(crate) fn refuses_client(&self) -> bool {
         match self {
             Self::Refused { status, error } => {
                 error.has_code("invalid_client")
@@ -141,7 +141,7 @@ impl TokenError {
     }
 
     /// Returns whether the endpoint no longer exists, so that the discovery is out of date.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         matches!(
             self,
             Self::Malformed {
@@ -152,7 +152,7 @@ impl TokenError {
     }
 
     /// Returns whether the refusal is final, so that a retry cannot succeed (RFC 6749 §5.2).
-    pub fn is_definitive(&self) -> bool {
+    pub(crate) fn is_definitive(&self) -> bool {
         match self {
             Self::Refused { error, .. } => {
                 // A proof is refused because of the clock or a nonce, not because of the token.

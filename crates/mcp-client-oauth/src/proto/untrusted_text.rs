@@ -41,7 +41,7 @@ impl UntrustedText {
 
     /// Redacts `secrets`: some servers echo the request (CWE-532).
     #[must_use]
-    pub fn redact(&self, secrets: &[&str]) -> Self {
+    pub(crate) fn redact(&self, secrets: &[&str]) -> Self {
         let redactor = Redactor::new(secrets);
         match self.0.strip_suffix(CUT) {
             Some(beginning) => Self::new(&format!("{}{CUT}", redactor.redact_cut(beginning))),

@@ -84,7 +84,7 @@ impl RecordLock {
     }
 
     /// Returns the revision of the record.
-    pub fn revision(&self) -> Option<Revision> {
+    pub(crate) fn revision(&self) -> Option<Revision> {
         self.revision
     }
 
@@ -131,7 +131,7 @@ impl TokenStore {
     }
 
     /// Returns the back end, for entries that are no records of this crate.
-    pub fn backend(&self) -> &Arc<dyn Backend> {
+    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
     }
 

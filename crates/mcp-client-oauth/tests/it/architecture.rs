@@ -13,14 +13,13 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("mutex", &[]),
     ("secret", &[]),
-    ("redact", &[]),
     ("server_url", &[]),
     ("system_time", &[]),
     (
         "platform",
         &["mutex", "secret", "server_url", "system_time"],
     ),
-    ("proto", &["secret", "redact", "server_url", "platform"]),
+    ("proto", &["secret", "server_url", "platform"]),
     ("quirks", &["platform", "proto"]),
     ("error", &["server_url", "platform", "proto"]),
     ("dpop", &["mutex", "platform", "proto"]),
@@ -166,6 +165,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("testing", &["mutex", "platform"]),
+    ("fuzz_targets", &["platform", "proto", "server_url"]),
 ];
 
 /// A source file: its module, its path, and its code without comments and tests.

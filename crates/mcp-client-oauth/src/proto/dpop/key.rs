@@ -129,7 +129,7 @@ impl DpopKey {
     /// Returns a proof for one request: its method, its URL without query and fragment, a `jti` that no
     /// other proof has, and the nonce of the server. `token` is the access token of the request, if it
     /// is sent to a resource (RFC 9449 §7).
-    pub fn proof(
+    pub(crate) fn proof(
         &self,
         method: &Method,
         url: &Url,

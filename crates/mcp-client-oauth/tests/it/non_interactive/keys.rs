@@ -3,8 +3,8 @@
 use mcp_client_oauth::{
     RevocationOutcome,
     flow::{
-        AccessToken, AuthMethod, Discovery, DiscoveryOptions, IdentityOptions, TokenSet, discover,
-        identify, refresh,
+        AccessToken, ClientIdentity, Discovery, DiscoveryOptions, IdentityOptions, TokenSet,
+        discover, identify, refresh,
     },
     store::Record,
 };
@@ -96,8 +96,10 @@ async fn the_key_is_stored_with_the_record_and_another_process_signs_with_it() {
     session.refresh().await.unwrap();
     assert_eq!(fixture.testbed.issued_tokens().len(), 2);
     let record = fixture.record().await.unwrap();
-    let client = record.identity.authenticate(&record.discovery.metadata);
-    assert_eq!(client.unwrap().method, AuthMethod::PrivateKeyJwt);
+    let ClientIdentity::Registered(client) = record.identity else {
+        panic!("{:?}", record.identity);
+    };
+    assert!(client.private_key.is_some() && client.client_secret.is_none());
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ async fn custom_store(builder: ClientBuilder, table: Table, url: &str) -> Result
 #[derive(Clone, Debug, Default)]
 struct Table(Arc<Mutex<HashMap<String, Vec<u8>>>>);
 
+#[allow(clippy::unused_async, reason = "it stands for the calls of a database")]
 impl Table {
     async fn select(&self, key: &str) -> Result<Option<Vec<u8>>> {
         Ok(self.rows(|rows| rows.get(key).cloned()))

@@ -209,6 +209,11 @@ pub(crate) fn authorization_url(
 }
 
 impl PendingAuthorization {
+    #[cfg(test)]
+    pub(crate) fn redirect_uri(&self) -> &Url {
+        &self.redirect_uri
+    }
+
     /// Returns whether `callback` is the response to this request: it has its `state`, once. Anything
     /// else must not end the wait, because any web page can send it (RFC 6749 §10.12, CVE-2026-42073).
     pub(crate) fn matches_state(&self, callback: &Url) -> bool {

@@ -131,7 +131,7 @@ impl TokenStore {
     }
 
     /// Returns the back end, for entries that are no records of this crate.
-    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
+    pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
     }
 

@@ -252,7 +252,7 @@ async fn a_client_of_another_issuer_is_not_tried() {
     let discovery = flow::discover(platform, &fixture.server, &defaults);
     let discovery = discovery.await.unwrap();
     let identity = flow::identify(platform, &discovery, &options, None, Some(&redirect_uri));
-    let error = Error::from(identity.await.unwrap_err());
+    let error = identity.await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -305,9 +305,12 @@ async fn a_client_is_bound_to_the_issuer_that_it_was_first_used_with() {
     fixture.login_with(planted).await.unwrap();
     let successor = successor(&fixture).await;
     for force in [true, false] {
-        let login = fixture.login_with(|login| match force {
-            true => planted(login).force(),
-            false => planted(login),
+        let login = fixture.login_with(|login| {
+            if force {
+                planted(login).force()
+            } else {
+                planted(login)
+            }
         });
         let error = login.await.unwrap_err();
         let refused = matches!(

@@ -71,7 +71,9 @@ impl<'a> Block<'a> {
         };
         let text = after(section, &format!("\n**{library}**."));
         let text = after(after(text, "\n```"), "\n");
-        let (code, text) = text.split_once("\n```\n").expect(&missing("no end"));
+        let (code, text) = text
+            .split_once("\n```\n")
+            .unwrap_or_else(|| panic!("{}", missing("no end")));
         let (names, _) = after(text, "\nNames: ").split_once(".\n").unwrap();
         let names = match names {
             "none" => Vec::new(),

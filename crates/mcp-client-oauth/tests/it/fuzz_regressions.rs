@@ -10,8 +10,11 @@ use serde_json::json;
 #[allow(unreachable_pub, reason = "the file is the root of the fuzz package")]
 mod readers;
 
+/// A reader of the bytes of a file.
+type Reader = fn(&[u8]);
+
 /// Each reader by the name of its fuzz target and of its folder in `seeds/`.
-const READERS: [(&str, fn(&[u8])); 2] = [
+const READERS: [(&str, Reader); 2] = [
     ("encrypted_file", readers::encrypted_file),
     ("record", readers::record),
 ];

@@ -22,13 +22,13 @@ fn with_document(login: Login) -> Login {
 }
 
 /// Sets the client `by-hand`, which has no secret.
-fn by_hand(login: Login) -> Login {
+fn preregistered(login: Login) -> Login {
     login.client_id("by-hand")
 }
 
 /// Sets the client `by-hand` with a secret.
 fn with_secret(login: Login, secret: &str) -> Login {
-    by_hand(login).client_secret(Secret::new(secret.to_owned()))
+    preregistered(login).client_secret(Secret::new(secret.to_owned()))
 }
 
 /// Returns the client id of the last authorization request.
@@ -81,7 +81,7 @@ async fn a_preregistered_client_precedes_a_metadata_document_which_precedes_regi
         .client("by-hand", None)
         .client_id_metadata_documents(true);
     let fixture = Fixture::with(builder).await;
-    let all = fixture.login_with(|login| with_document(by_hand(login)));
+    let all = fixture.login_with(|login| with_document(preregistered(login)));
     all.await.unwrap();
     assert_eq!(sent_client_id(&fixture), "by-hand");
 

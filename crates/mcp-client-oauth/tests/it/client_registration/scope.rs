@@ -132,7 +132,7 @@ async fn a_client_without_a_stored_scope_is_used_unchanged() {
 async fn a_preregistered_client_is_never_registered_again() {
     let fixture = Fixture::with(Testbed::builder().client("by-hand", None)).await;
     for scope in ["notes:read", "notes:write"] {
-        let login = fixture.login_with(|login| by_hand(login).scope(scope));
+        let login = fixture.login_with(|login| preregistered(login).scope(scope));
         login.await.unwrap();
     }
     assert_eq!(fixture.posts("/register"), 0);

@@ -31,7 +31,7 @@ pub use recorded::{RecordedGrant, RecordedIdentityProvider};
 pub(crate) use redirect_uri::{CallbackReceiver, RedirectTarget};
 pub(crate) use request::GrantRequest;
 pub(crate) use request::LOGIN_TIMEOUT;
-pub(crate) use token_endpoint::NonInteractiveRequest;
+pub(crate) use token_endpoint::{NonInteractiveRequest, send as send_token_request};
 use workload_identity::WorkloadIdentityGrant;
 
 /// The grant by which a login gets its tokens.

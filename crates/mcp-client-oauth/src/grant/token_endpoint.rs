@@ -18,17 +18,17 @@ use crate::{
 };
 
 /// A response of the token endpoint.
-pub(super) struct TokenResponse {
+pub(crate) struct TokenResponse {
     /// The whole response.
-    pub(super) response: Response,
+    pub(crate) response: Response,
     /// The tokens in it, or the reason why it cannot be used.
-    pub(super) tokens: Result<TokenSet, TokenError>,
+    pub(crate) tokens: Result<TokenSet, TokenError>,
 }
 
 /// Sends a token request and parses the response; lifetimes count from the time of the request. With a
 /// `proof_generator` the tokens are bound to its key. An error repeats neither the client's secrets nor what
 /// was `sent`.
-pub(super) async fn send(
+pub(crate) async fn send(
     platform: &Platform,
     discovery: &Discovery,
     client: &ClientAuth<'_>,

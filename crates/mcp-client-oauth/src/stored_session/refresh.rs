@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     discovery::{Discovery, DiscoveryOptions, discover},
-    dpop::{ProofGenerator, expected_scheme},
+    dpop::ProofGenerator,
     error::{HttpError, HttpErrorKind, Remedy, TokenRefreshError},
-    grant::{Grant, NonInteractiveRequest, flow_of_record},
+    grant::{self, Grant, NonInteractiveRequest, flow_of_record},
     platform::{Platform, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
@@ -14,7 +14,6 @@ use crate::{
         token::{self, TokenError, TokenSet},
     },
     store::Record,
-    token_request,
 };
 
 /// The longest time that a request waits for the rate limit of its issuer. It is shorter than the time
@@ -166,22 +165,17 @@ pub(super) async fn refresh_with(
         request.deadline = request.deadline.min(left);
         request
     };
-    let now = platform.clock.now();
-    let response = token_request::send(platform, &client, request, proof_generator)
-        .await
-        .map_err(TokenRefreshError::Http)?;
-    let response = discovery.quirks.token_response(response);
     let sent = [refresh_token.expose().as_str()];
-    let secrets: Vec<&str> = client.secrets().chain(sent).collect();
-    let (quirks, issuer) = (&discovery.quirks, discovery.issuer());
-    let tokens = quirks.tokens(
-        issuer,
-        &response,
-        now,
-        &secrets,
-        expected_scheme(proof_generator),
+    let response = grant::send_token_request(
+        platform,
+        discovery,
+        &client,
+        request,
+        &sent,
+        proof_generator,
     );
-    let mut tokens = tokens.map_err(|cause| {
+    let response = response.await.map_err(TokenRefreshError::Http)?;
+    let mut tokens = response.tokens.map_err(|cause| {
         let url = endpoint.as_url().clone();
         TokenRefreshError::Response { url, cause }
     })?;

@@ -68,7 +68,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "proto",
             "error",
             "dpop",
-            "token_request",
             "token_source",
             "discovery",
             "grant",

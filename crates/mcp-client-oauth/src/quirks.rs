@@ -24,11 +24,11 @@ use crate::{
 /// the provider ([`Quirks::for_issuer`]) apply, else the specifications.
 ///
 /// ```
-/// use mcp_client_oauth::{LoginOptions, Quirks, ResourceParameter};
+/// use mcp_client_oauth::flow::{Quirks, ResourceParameter};
 ///
-/// let mut options = LoginOptions::default();
-/// options.discovery.quirks.resource = Some(ResourceParameter::Omitted);
-/// options.discovery.quirks.authorization_params.insert("audience", "https://api.example")?;
+/// let mut quirks = Quirks::default();
+/// quirks.resource = Some(ResourceParameter::Omitted);
+/// quirks.authorization_params.insert("audience", "https://api.example")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

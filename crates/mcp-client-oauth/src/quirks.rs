@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The differences of one server from the specifications. For a field that is not set, the known quirks of
-/// the provider ([`Quirks::for_issuer`]) apply, else the specifications.
+/// the provider apply, else the specifications.
 ///
 /// ```
 /// use mcp_client_oauth::flow::{Quirks, ResourceParameter};

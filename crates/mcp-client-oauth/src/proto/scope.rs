@@ -40,7 +40,7 @@ pub enum ScopeError {
     /// More than 16 KiB.
     #[error("the scope is longer than {LONGEST} bytes")]
     TooLong,
-    /// More than [`MOST_SCOPES`] tokens.
+    /// More than 1,024 tokens.
     #[error("the scope has more than {MOST_SCOPES} tokens")]
     TooMany,
 }

@@ -256,7 +256,7 @@ impl Quirks {
         matches!(self.resource, None | Some(ResourceParameter::Default))
     }
 
-    /// Parses a token response of `issuer` ([`token::response`]) in the form that this server sends.
+    /// Parses a token response of `issuer` ([`token::response_of`]) in the form that this server sends.
     pub(crate) fn tokens(
         &self,
         issuer: &Issuer,

@@ -398,8 +398,8 @@ fn given(
 }
 
 /// Registers a new client (RFC 7591) with `redirect_uri`, or one for the device grant. A server that
-/// refuses the client gets other requests that it may accept, [a few
-/// times](registration::MOST_REQUESTS).
+/// refuses the client gets other requests that it may accept, four at
+/// most in all.
 ///
 /// # Errors
 /// [`Error::Registration`] with the first refusal of the server.

@@ -43,9 +43,8 @@ pub struct Discovery {
     pub challenged_scope: Option<Scope>,
     /// The scopes that the resource lists.
     pub listed_scope: Option<Scope>,
-    /// The number of scopes that the resource lists beyond the limits of this client
-    /// ([`MOST_SCOPES`](crate::proto::scope::MOST_SCOPES)): these are requested only if the caller names
-    /// them.
+    /// The number of scopes that the resource lists beyond the limits of this client (1,024 scopes, 16 KiB):
+    /// these are requested only if the caller names them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub scopes_left_out: usize,
     /// Says whether the resource requires tokens that are bound to a key (RFC 9449), by its metadata or by

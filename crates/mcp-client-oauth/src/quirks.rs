@@ -21,14 +21,14 @@ use crate::{
 };
 
 /// The differences of one server from the specifications. For a field that is not set, the known quirks of
-/// the provider ([`Quirks::for_issuer`]) apply, else the specifications.
+/// the provider apply, else the specifications.
 ///
 /// ```
-/// use mcp_client_oauth::{LoginOptions, Quirks, ResourceParameter};
+/// use mcp_client_oauth::flow::{Quirks, ResourceParameter};
 ///
-/// let mut options = LoginOptions::default();
-/// options.discovery.quirks.resource = Some(ResourceParameter::Omitted);
-/// options.discovery.quirks.authorization_params.insert("audience", "https://api.example")?;
+/// let mut quirks = Quirks::default();
+/// quirks.resource = Some(ResourceParameter::Omitted);
+/// quirks.authorization_params.insert("audience", "https://api.example")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -256,7 +256,7 @@ impl Quirks {
         matches!(self.resource, None | Some(ResourceParameter::Default))
     }
 
-    /// Parses a token response of `issuer` ([`token::response`]) in the form that this server sends.
+    /// Parses a token response of `issuer` ([`token::response_of`]) in the form that this server sends.
     pub(crate) fn tokens(
         &self,
         issuer: &Issuer,

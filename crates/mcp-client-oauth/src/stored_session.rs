@@ -128,7 +128,7 @@ impl StoredSession {
 
     /// Returns the `Authorization` header if the token is valid: no I/O, no lock, no allocation. If the
     /// token expires soon, this starts a refresh in the background. Right before it expires the result is
-    /// `None`; [`header`](Self::header) waits for a new token then.
+    /// `None`; [`token`](TokenSource::token) waits for a new token then.
     ///
     /// With a DPoP-bound token ([`proof_generator`](TokenSource::proof_generator)) each request needs a proof
     /// too; [`Session`](crate::Session) sends both.

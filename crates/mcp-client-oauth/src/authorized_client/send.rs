@@ -16,11 +16,12 @@ use crate::{error::Error, platform::Platform, token_source::TokenSource};
 ///
 /// ```no_run
 /// # async fn run(session: mcp_client_oauth::Session) -> Result<(), mcp_client_oauth::Error> {
-/// use std::sync::Arc;
-/// use mcp_client_oauth::{AuthorizedClient, platform::Platform};
+/// use http::Method;
+/// use mcp_client_oauth::{adapters::AuthorizedClient, platform::Platform};
 ///
-/// let server = AuthorizedClient::new(Platform::system(), Arc::new(session));
-/// let notes = server.get("https://mcp.example/mcp/notes".parse().unwrap()).send().await?;
+/// let server = AuthorizedClient::new(Platform::system(), session);
+/// let url = "https://mcp.example/mcp/notes".parse().unwrap();
+/// let notes = server.request(Method::GET, url).send().await?;
 /// assert!(notes.status.is_success());
 /// # Ok(())
 /// # }
@@ -82,7 +83,7 @@ impl AuthorizedClient {
     /// ([`TokenSource::refresh_after_rejection`]).
     ///
     /// ```no_run
-    /// # async fn run(server: mcp_client_oauth::AuthorizedClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn run(server: mcp_client_oauth::adapters::AuthorizedClient) -> Result<(), Box<dyn std::error::Error>> {
     /// let url = "https://mcp.example/mcp/notes".parse()?;
     /// let mut headers = http::HeaderMap::new();
     /// server.credentials(&http::Method::GET, &url).await?.apply(&mut headers);

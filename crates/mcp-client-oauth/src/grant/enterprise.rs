@@ -33,8 +33,8 @@ pub struct IdentityProvider {
     pub token_endpoint: EndpointUrl,
     /// The client that is registered there.
     pub client: RegisteredClient,
-    /// The source of the token that identifies the user: an ID token, or one of
-    /// [`subject_token_type`](Self::subject_token_type).
+    /// The source of the token that identifies the user: an ID token, or the token of
+    /// [`with_refresh_token`](Self::with_refresh_token).
     pub id_token: AssertionSource,
     /// The type of that token.
     pub(crate) subject_token_type: SubjectTokenType,

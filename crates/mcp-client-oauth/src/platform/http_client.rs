@@ -106,7 +106,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Creates a request without a body and with the time limit [`TOKEN_DEADLINE`].
+    /// Creates a request without a body and with a time limit of 30 seconds.
     pub fn new(method: Method, url: Url, address_space: AddressSpace) -> Self {
         Self {
             method,
@@ -120,7 +120,7 @@ impl Request {
         }
     }
 
-    /// Creates a `GET` of JSON metadata with the time limit [`METADATA_DEADLINE`].
+    /// Creates a `GET` of JSON metadata with a time limit of 10 seconds.
     pub fn metadata(url: Url, address_space: AddressSpace) -> Self {
         Self {
             deadline: METADATA_DEADLINE,

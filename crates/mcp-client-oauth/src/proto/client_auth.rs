@@ -318,7 +318,7 @@ impl<'a> ClientAuth<'a> {
         self.method != AuthMethod::None
     }
 
-    /// Returns the secrets that it sends, to be redacted by [`token::response`](super::token::response).
+    /// Returns the secrets that it sends, to be redacted by [`token::response_of`](super::token::response_of).
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
         let assertion = self.assertion.as_ref();
         let secrets = self.client_secret.into_iter().chain(assertion);

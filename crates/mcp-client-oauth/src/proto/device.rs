@@ -292,7 +292,7 @@ pub(crate) enum DevicePollResult {
 }
 
 impl DevicePollResult {
-    /// Classifies the result of [`token::response`].
+    /// Classifies the result of [`token::response_of`].
     ///
     /// # Errors
     /// Every other refusal, and a malformed response: another poll cannot succeed.

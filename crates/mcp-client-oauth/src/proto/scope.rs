@@ -17,11 +17,11 @@ pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 /// is `None`.
 ///
 /// ```
-/// use mcp_client_oauth::proto::scope::Scope;
+/// use mcp_client_oauth::flow::Scope;
 ///
 /// let scope: Scope = "notes:read notes:write notes:read".parse()?;
 /// assert_eq!(scope.to_string(), "notes:read notes:write");
-/// # Ok::<(), mcp_client_oauth::proto::scope::ScopeError>(())
+/// # Ok::<(), mcp_client_oauth::error::ScopeError>(())
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
@@ -40,7 +40,7 @@ pub enum ScopeError {
     /// More than 16 KiB.
     #[error("the scope is longer than {LONGEST} bytes")]
     TooLong,
-    /// More than [`MOST_SCOPES`] tokens.
+    /// More than 1,024 tokens.
     #[error("the scope has more than {MOST_SCOPES} tokens")]
     TooMany,
 }

@@ -120,7 +120,7 @@ pub struct ServerMetadata {
     /// The grants that it lists. The endpoints decide whether a grant is offered; this list only
     /// explains why one is not.
     pub grant_types_supported: Option<Vec<String>>,
-    /// The scopes that it lists, as far as they are within the limits of [`Scope::within_limits`].
+    /// The scopes that it lists, as far as they are within the limits of this client (1,024 scopes, 16 KiB).
     /// Of these, only `offline_access` is requested because it is listed here.
     pub scopes_supported: Option<Scope>,
     /// The client authentication methods of the token endpoint.

@@ -239,10 +239,7 @@ fn is_form(response: &Response) -> bool {
     kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !response.body.is_empty()
 }
 
-/// Parses the response to a token request that was sent at `now`, of a server without exceptions.
-///
-/// `secrets` are those of the request: they are redacted in the error of the server. `scheme` is the
-/// requested one: a token that is bound to a key if the request carried a proof (RFC 9449 §5).
+/// Does the same as [`response_of`] for a server without exceptions.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn response(
     response: &Response,
@@ -272,7 +269,10 @@ impl TokenTypes {
     }
 }
 
-/// Parses a token response as [`response`] does, with exceptions for its `token_type`.
+/// Parses the response to a token request that was sent at `now`, with the exceptions for its `token_type`.
+///
+/// `secrets` are those of the request: they are redacted in the error of the server. `scheme` is the
+/// requested one: a token that is bound to a key if the request carried a proof (RFC 9449 §5).
 pub(crate) fn response_of(
     response: &Response,
     now: SystemTime,

@@ -22,8 +22,7 @@ pub struct AutoOptions {
     pub directory: Option<PathBuf>,
     /// A password to encrypt a new store with, or to open one that has a password.
     pub password: Option<Secret<String>>,
-    /// The service name of a new key in the keychain, if not
-    /// [`KEYCHAIN_SERVICE`](super::KEYCHAIN_SERVICE).
+    /// The service name of a new key in the keychain, if not `mcp-client-oauth`.
     pub service: Option<String>,
 }
 

@@ -63,8 +63,10 @@ pub trait Backend: fmt::Debug + Send + Sync {
         true
     }
 
-    /// Returns some of the names that `query` selects. A store with a query language runs a query; another
-    /// one lists its names and calls [`NameQuery::page`].
+    /// Returns some of the names that `query` selects: those of its account
+    /// ([`account_of`](super::account_of)), after its cursor, at most its limit. A store with a query language
+    /// runs a query; another one lists its names, and can sort them and use the last name of a page as the
+    /// cursor.
     ///
     /// Following [`NamePage::next`] from page to page returns each name once that has a content all the time.
     async fn names(&self, query: &NameQuery) -> Result<NamePage, TokenStorageError>;

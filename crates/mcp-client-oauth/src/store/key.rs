@@ -40,7 +40,7 @@ pub enum KeySource {
     /// An attacker who can read only the files, from a backup or another account, cannot decrypt them.
     /// Other programs of the same user often can: only the keychain of macOS distinguishes programs.
     Keychain {
-        /// The service name of the key of a new store, usually [`KEYCHAIN_SERVICE`]. An existing store
+        /// The service name of the key of a new store, usually `mcp-client-oauth`. An existing store
         /// keeps its service name.
         service: String,
     },
@@ -73,7 +73,7 @@ pub enum KeyKind {
 }
 
 impl KeySource {
-    /// Returns the keychain with the default service name, [`KEYCHAIN_SERVICE`].
+    /// Returns the keychain with the default service name, `mcp-client-oauth`.
     pub fn keychain() -> Self {
         Self::Keychain {
             service: KEYCHAIN_SERVICE.to_owned(),

@@ -364,8 +364,7 @@ impl TokenStore {
     }
 
     /// Returns the client that was registered with `issuer` before (MCP authorization, "Authorization Server
-    /// Binding"), whether it was stored with the slash of an empty path or without
-    /// ([`Issuer::is_same_as`]).
+    /// Binding"), whether it was stored with the slash of an empty path or without.
     ///
     /// # Errors
     /// [`TokenStorageError`].
@@ -445,7 +444,7 @@ impl TokenStore {
         Ok(kept.is_some_and(|kept| kept.client_id == client.client_id))
     }
 
-    /// Deletes the registration with `issuer`, in both spellings ([`Issuer::is_same_as`]). Returns whether
+    /// Deletes the registration with `issuer`, with the slash of an empty path and without. Returns whether
     /// there was one.
     ///
     /// # Errors

@@ -29,8 +29,8 @@ const LONGEST_RATE_LIMIT_WAIT: Duration = Duration::from_secs(20);
 /// token is not refreshed: a record does not name the source of the assertion.
 ///
 /// # Errors
-/// [`TokenRefreshError`]; [`is_definitive`](TokenRefreshError::is_definitive) tells a dead token from a
-/// failing network.
+/// [`TokenRefreshError`]. The [`remedy`](crate::Error::remedy) of the [`Error`](crate::Error) that it
+/// converts to tells a dead token from a failing network.
 pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, TokenRefreshError> {
     let proof_generator = proof_generator_of(platform, record);
     refresh_within(

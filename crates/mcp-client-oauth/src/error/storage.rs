@@ -97,7 +97,7 @@ pub enum TokenStorageError {
         location: String,
         /// Its error.
         source: Arc<dyn std::error::Error + Send + Sync>,
-        /// What to do about it.
+        /// The action that resolves it.
         remedy: Remedy,
     },
 }

@@ -46,7 +46,7 @@ impl NameQuery {
     }
 
     /// Returns the page out of `names`, all names of a store in any order. The cursor is the last name.
-    pub(crate) fn page(&self, names: impl IntoIterator<Item = String>) -> NamePage {
+    pub fn page(&self, names: impl IntoIterator<Item = String>) -> NamePage {
         let is_after = |name: &String| self.after.as_ref().is_none_or(|after| name > after);
         let mut found: Vec<String> = names.into_iter().filter(is_after).collect();
         found.retain(|name| self.selects(name));

@@ -8,6 +8,9 @@ use crate::{
     store::{Backend, Entry, NameQuery, Revision, StoredEntry},
 };
 
+/// More pages than any check needs, also with empty ones.
+const MOST_PAGES: usize = 1000;
+
 pub(super) fn entry(bytes: &[u8]) -> Entry {
     Entry::new(Secret::new(bytes.to_vec()))
 }
@@ -64,6 +67,7 @@ pub(super) async fn listed(backend: &dyn Backend, mut query: NameQuery) -> Vec<V
             return pages;
         }
         query.after = page.next;
+        assert!(pages.len() < MOST_PAGES, "the pages of names have no end");
     }
 }
 

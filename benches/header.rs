@@ -23,8 +23,8 @@ use mcp_client_oauth::{
     flow::{AccessToken, ClientIdentity, Discovery, EndpointUrl, Issuer, ServerMetadata, TokenSet},
     platform::{AddressSpace, Platform, SystemClock},
     store::{LoginKey, Record},
-    testing::{RecordedInteraction, ScriptedHttp},
 };
+use mcp_oauth_testing::{RecordedInteraction, ScriptedHttp};
 
 /// Returns a session with a token that is valid for an hour.
 fn session() -> Session {

@@ -17,8 +17,6 @@ use crate::{
 #[cfg(feature = "encrypted-file")]
 mod auto_select;
 mod backend;
-#[cfg(feature = "testing")]
-pub mod contract;
 #[cfg(feature = "encrypted-file")]
 mod encrypted;
 mod expiry;

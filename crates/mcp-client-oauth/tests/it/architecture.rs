@@ -164,7 +164,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "adapters",
         ],
     ),
-    ("testing", &["mutex", "platform"]),
     ("fuzz_targets", &["platform", "proto", "server_url"]),
 ];
 

@@ -20,8 +20,8 @@ use mcp_client_oauth::{
     },
     platform::{AddressSpace, HttpClient, HttpError, Platform, Request, Response},
     store::Record,
-    testing::{ManualClock, RecordedInteraction, ScriptedHttp},
 };
+use mcp_oauth_testing::{ManualClock, RecordedInteraction, ScriptedHttp};
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 

@@ -14,8 +14,8 @@ use mcp_client_oauth::{
     flow::{ClientIdentity, Discovery, EndpointUrl, Issuer, ServerMetadata},
     platform::{Clock, DevicePrompt, Platform, Request, Response},
     store::{LoginKey, Record},
-    testing::{ManualClock, RecordedInteraction, ScriptedHttp},
 };
+use mcp_oauth_testing::{ManualClock, RecordedInteraction, ScriptedHttp};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 

@@ -12,9 +12,9 @@ use std::{
 use mcp_client_oauth::{
     Client, TokenStore,
     platform::{AddressSpace, Platform, Request, ReqwestClient},
-    testing::{ManualClock, RecordedInteraction},
 };
 use mcp_oauth_testbed::{Fault, Testbed};
+use mcp_oauth_testing::{ManualClock, RecordedInteraction};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,

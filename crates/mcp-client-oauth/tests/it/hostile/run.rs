@@ -10,9 +10,9 @@ use mcp_client_oauth::{
     flow::{DiscoveryOptions, discover},
     platform::{AddressSpace, Clock as _, Request},
     store::Record,
-    testing::ManualClock,
 };
 use mcp_oauth_testbed::test_user::approve_device;
+use mcp_oauth_testing::ManualClock;
 use url::Url;
 
 use super::{

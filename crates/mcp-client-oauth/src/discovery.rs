@@ -96,7 +96,7 @@ pub struct DiscoveryOptions {
 
 impl Discovery {
     /// Creates the discovery of a server from given metadata, for when discovery is impossible.
-    pub fn manual(server: ServerUrl, metadata: ServerMetadata) -> Self {
+    pub(crate) fn manual(server: ServerUrl, metadata: ServerMetadata) -> Self {
         Self {
             quirks: Quirks::for_issuer(&metadata.issuer),
             resource: Resource::new(server.resource_identifier()),
@@ -123,7 +123,7 @@ impl Discovery {
     ///
     /// # Errors
     /// [`DiscoveryError::PkceUnlisted`], [`DiscoveryError::PkceUnsupported`].
-    pub fn require_pkce(&self) -> Result<(), DiscoveryError> {
+    pub(crate) fn require_pkce(&self) -> Result<(), DiscoveryError> {
         let is_listed = self.metadata.code_challenge_methods_supported.is_some();
         let is_known = self.quirks.assume_pkce == Some(true) && !is_listed;
         if is_known || self.metadata.supports_pkce() {

@@ -144,16 +144,6 @@ impl Error {
         }
     }
 
-    /// Returns whether an authorization server refused the scope (RFC 6749 §4.1.2.1 and §5.2).
-    pub fn is_invalid_scope(&self) -> bool {
-        let code = "invalid_scope";
-        match self {
-            Self::Authorization(AuthorizationError::Refused(error)) => error.has_code(code),
-            Self::Authorization(AuthorizationError::Device { cause, .. }) => cause.has_code(code),
-            _ => self.token_error().is_some_and(|cause| cause.has_code(code)),
-        }
-    }
-
     /// Returns whether the discovered metadata is out of date: an endpoint is gone, or the server no
     /// longer knows the client.
     pub(crate) fn is_stale_discovery(&self) -> bool {

@@ -45,9 +45,7 @@ pub enum SigningError {
 
 /// A signature algorithm of RFC 7518 §3.1 and RFC 8037 §3.1. The type of a key has exactly one.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-#[expect(unnameable_types, reason = "callers read its name")]
-pub enum SigningAlgorithm {
+pub(crate) enum SigningAlgorithm {
     /// ECDSA with P-256 and SHA-256.
     Es256,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -58,7 +56,7 @@ pub enum SigningAlgorithm {
 
 impl SigningAlgorithm {
     /// Returns the registered name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
             Self::Rs256 => "RS256",
@@ -155,7 +153,7 @@ impl PrivateKey {
     }
 
     /// Returns the algorithm of the key.
-    pub fn algorithm(&self) -> SigningAlgorithm {
+    pub(crate) fn algorithm(&self) -> SigningAlgorithm {
         self.algorithm
     }
 

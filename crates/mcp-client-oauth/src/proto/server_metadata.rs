@@ -237,7 +237,7 @@ impl ServerMetadata {
 
     /// Parses the body of a metadata response that was requested for `expected`. The issuer is compared
     /// before any other member is used (RFC 8414 §3.3).
-    pub fn parse(
+    pub(crate) fn parse(
         body: &[u8],
         expected: &Issuer,
         address_space: AddressSpace,
@@ -317,7 +317,7 @@ impl ServerMetadata {
     }
 
     /// Returns whether the server lists S256 (MCP authorization, Authorization Code Protection).
-    pub fn supports_pkce(&self) -> bool {
+    pub(crate) fn supports_pkce(&self) -> bool {
         let methods = self.code_challenge_methods_supported.as_ref();
         methods.is_some_and(|methods| methods.iter().any(|method| method == "S256"))
     }

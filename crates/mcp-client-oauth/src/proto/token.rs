@@ -57,18 +57,19 @@ impl TokenSet {
     }
 
     /// Returns whether the access token is expired at `now`, or will be within `skew`.
-    pub fn is_expired(&self, now: SystemTime, skew: Duration) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_expired(&self, now: SystemTime, skew: Duration) -> bool {
         self.expires_at
             .is_some_and(|at| now.checked_add(skew).is_none_or(|soon| soon >= at))
     }
 
     /// Returns the value of the `Authorization` header, marked sensitive.
-    pub fn authorization_header(&self) -> HeaderValue {
+    pub(crate) fn authorization_header(&self) -> HeaderValue {
         self.access_token.header()
     }
 
     /// Returns the lifetime of the access token, as the server sent it.
-    pub fn lifetime(&self) -> Option<Duration> {
+    pub(crate) fn lifetime(&self) -> Option<Duration> {
         self.expires_at
             .map(|at| at.duration_since(self.issued_at).unwrap_or_default())
     }

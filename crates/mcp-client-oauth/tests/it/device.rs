@@ -118,6 +118,17 @@ fn metadata() -> ServerMetadata {
     metadata
 }
 
+/// Returns the metadata of a server that lists these grants and has only the token endpoint.
+fn without_device_endpoint(grants: &[&str]) -> ServerMetadata {
+    let mut metadata = metadata();
+    metadata.authorization_endpoint = None;
+    metadata.registration_endpoint = None;
+    metadata.device_authorization_endpoint = None;
+    metadata.code_challenge_methods_supported = None;
+    metadata.grant_types_supported = Some(grants.iter().map(ToString::to_string).collect());
+    metadata
+}
+
 /// Configures a device login with a pre-registered client.
 fn preregistered(login: Login) -> Login {
     unregistered(login).client_id("device")

@@ -55,8 +55,9 @@ fn document(typed: &ClientMetadata, key: Option<&PrivateKey>) -> Value {
     document["token_endpoint_auth_method"] = method.into();
     document["token_endpoint_auth_methods_supported"] = json!([method]);
     if let Some(key) = key {
-        document["token_endpoint_auth_signing_alg"] = key.algorithm().as_str().into();
-        document["jwks"] = json!({ "keys": [key.public_jwk()] });
+        let jwk = key.public_jwk();
+        document["token_endpoint_auth_signing_alg"] = jwk["alg"].clone();
+        document["jwks"] = json!({ "keys": [jwk] });
     }
     document
 }

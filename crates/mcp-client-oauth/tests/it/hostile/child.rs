@@ -169,7 +169,7 @@ async fn send_by_proxy() {
         } else {
             AddressSpace::Loopback
         };
-        let request = Request::metadata(url.parse().unwrap(), address_space);
+        let request = Request::new(http::Method::GET, url.parse().unwrap(), address_space);
         let outcome = platform.http.send(request).await;
         report(if outcome.is_ok() {
             "responded"

@@ -17,11 +17,11 @@ use crate::{
         scope::{self, Scope},
         server_metadata::{Issuer, ServerMetadata},
         token::AuthScheme,
-        untrusted_text::UntrustedText,
     },
     quirks::Quirks,
     server_url::ServerUrl,
 };
+use mcp_oauth_support::UntrustedText;
 
 mod fetch;
 mod legacy;

@@ -35,6 +35,8 @@ pub use remedy::Remedy;
 use remedy::network_remedy;
 pub use storage::{KeychainErrorKind, TokenStorageError};
 
+pub use mcp_oauth_support::UntrustedText;
+
 pub use crate::{
     platform::{AssertionError, AssertionErrorKind, HttpError, HttpErrorKind, UrlPolicyError},
     proto::{
@@ -44,7 +46,7 @@ pub use crate::{
         registration::RegistrationResponseError, resource_metadata::ResourceMetadataError,
         revocation::RevocationResponseError, scope::ScopeError,
         server_metadata::ServerMetadataError, token::TokenError,
-        token_exchange::TokenExchangeError, untrusted_text::UntrustedText,
+        token_exchange::TokenExchangeError,
     },
     server_url::ServerUrlError,
 };

@@ -53,7 +53,6 @@ pub use crate::{
         scope::Scope,
         server_metadata::{Issuer, ServerMetadata},
         token::{AccessToken, AuthScheme, TokenSet},
-        untrusted_text::UntrustedText,
     },
     quirks::{IssuerAlias, Quirks, ResourceParameter},
     stored_session::refresh,

@@ -6,8 +6,7 @@ use std::{error::Error as StdError, future::Future, io, time::Duration};
 use mcp_client_oauth::{
     Error, ServerUrl, Session,
     adapters::rmcp::{ConnectError, authorization_error, connect_with, network_cause},
-    error::{HttpError, HttpErrorKind},
-    flow::UntrustedText,
+    error::{HttpError, HttpErrorKind, UntrustedText},
     platform::{Platform, ReqwestClient},
 };
 use rmcp::{

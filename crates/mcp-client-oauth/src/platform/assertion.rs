@@ -14,7 +14,7 @@ use tokio::{io::AsyncReadExt as _, process::Command, sync::oneshot};
 use zeroize::Zeroizing;
 
 use super::clock::Clock;
-use crate::secret::Secret;
+use mcp_oauth_support::Secret;
 
 /// The environment variables of this client's own secrets. No program that it starts inherits them.
 pub const SECRET_VARIABLES: [&str; 6] = [

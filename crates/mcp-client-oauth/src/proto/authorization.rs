@@ -14,7 +14,7 @@ use super::{
     scope::Scope,
     server_metadata::{Issuer, ServerMetadata},
 };
-use crate::secret::Secret;
+use mcp_oauth_support::Secret;
 
 /// The longest authorization code that is accepted.
 const LONGEST_CODE: usize = 4096;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map};
 
 use serde::{Deserialize, Serialize};
 
-use super::untrusted_text::UntrustedText;
+use mcp_oauth_support::UntrustedText;
 
 /// The parameters that each login sets itself, and those that would replace them: a request object (RFC
 /// 9101) overrides the query, and with another response mode the response does not reach the listener.

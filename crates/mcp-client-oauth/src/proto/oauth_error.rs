@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::untrusted_text::UntrustedText;
+use mcp_oauth_support::UntrustedText;
 
 /// The error of a server that refused a request.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -4,7 +4,7 @@ use aws_lc_rs::{digest, rand};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use mcp_oauth_support::Secret;
 
 /// 96 random bytes are 128 characters of base64url: the longest verifier that RFC 7636 §4.1 allows.
 const VERIFIER_BYTES: usize = 96;

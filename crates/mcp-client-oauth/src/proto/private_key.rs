@@ -20,7 +20,7 @@ use super::{
     pkce::{self, RandomError},
     server_metadata::Issuer,
 };
-use crate::secret::Secret;
+use mcp_oauth_support::Secret;
 
 mod jwk;
 

@@ -5,11 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{
-    dpop::ALGORITHM, endpoint::EndpointUrl, scope::Scope, serde_lenient,
-    untrusted_text::UntrustedText,
-};
+use super::{dpop::ALGORITHM, endpoint::EndpointUrl, scope::Scope, serde_lenient};
 use crate::platform::{AddressSpace, UrlPolicyError};
+use mcp_oauth_support::UntrustedText;
 
 /// An issuer identifier, exactly as received: it is compared byte for byte, never normalised
 /// (RFC 8414 §3.3, RFC 9207 §2.4).

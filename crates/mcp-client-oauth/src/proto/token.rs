@@ -14,12 +14,10 @@ use super::{
     access_token::LONGEST_TOKEN, authorization::AuthorizationCode, client_auth::ClientAuth,
     dpop::USE_NONCE, endpoint::EndpointUrl, oauth_error::OAuthErrorResponse,
     resource_metadata::Resource, revocation::TokenTypeHint, scope::Scope, serde_lenient,
-    unix_seconds, untrusted_text::UntrustedText,
+    unix_seconds,
 };
-use crate::{
-    platform::{AddressSpace, Request, Response},
-    secret::Secret,
-};
+use crate::platform::{AddressSpace, Request, Response};
+use mcp_oauth_support::{Secret, UntrustedText};
 
 /// The longest lifetime that is accepted; a larger `expires_in` is cut to it.
 const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

@@ -6,11 +6,8 @@
 //! entries are copied are the originals deleted, each if it has not changed since.
 
 use super::{Backend, LockGuard, Revision, StoredEntry, TokenStore, client_name};
-use crate::{
-    error::TokenStorageError,
-    proto::{server_metadata::Issuer, untrusted_text::UntrustedText},
-    store::LoginKey,
-};
+use crate::{error::TokenStorageError, proto::server_metadata::Issuer, store::LoginKey};
+use mcp_oauth_support::UntrustedText;
 
 /// The treatment of a login that the other store has too, with other tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

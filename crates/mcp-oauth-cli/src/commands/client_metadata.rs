@@ -1,6 +1,6 @@
 //! `client-metadata`: the client metadata document to host, so that its URL is a client ID.
 
-use mcp_client_oauth::flow::{PrivateKey, UntrustedText};
+use mcp_client_oauth::{error::UntrustedText, flow::PrivateKey};
 use serde_json::{Value, json};
 use url::Url;
 

@@ -1,9 +1,8 @@
 //! `show`: the details of a login, with its secrets redacted.
 
 use mcp_client_oauth::{
-    flow::{
-        ClientIdentity, DiscoverySource, DpopKey, PrivateKey, Quirks, RecordedGrant, UntrustedText,
-    },
+    error::UntrustedText,
+    flow::{ClientIdentity, DiscoverySource, DpopKey, PrivateKey, Quirks, RecordedGrant},
     store::{LoginKey, Record},
 };
 use serde_json::{Value, json};

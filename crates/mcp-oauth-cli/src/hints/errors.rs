@@ -7,9 +7,9 @@ use mcp_client_oauth::{
     error::{
         AuthorizationError, CallbackError, DeviceResponseError, DiscoveryError,
         NonInteractiveGrantError, RegistrationError, RegistrationResponseError,
-        ServerMetadataError, TokenError, TokenRefreshError,
+        ServerMetadataError, TokenError, TokenRefreshError, UntrustedText,
     },
-    flow::{Issuer, UntrustedText},
+    flow::Issuer,
 };
 use url::Url;
 

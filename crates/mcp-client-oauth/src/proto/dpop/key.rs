@@ -21,10 +21,8 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::nonce::DpopNonce;
-use crate::{
-    proto::{pkce::random_text, token::AccessToken},
-    secret::Secret,
-};
+use crate::proto::{pkce::random_text, token::AccessToken};
+use mcp_oauth_support::Secret;
 
 /// The signature algorithm, as servers list it in `dpop_signing_alg_values_supported`.
 pub(crate) const ALGORITHM: &str = "ES256";

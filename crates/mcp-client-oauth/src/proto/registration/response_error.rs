@@ -1,6 +1,7 @@
 //! The error of a registration response.
 
-use crate::proto::{oauth_error::OAuthErrorResponse, untrusted_text::UntrustedText};
+use crate::proto::oauth_error::OAuthErrorResponse;
+use mcp_oauth_support::UntrustedText;
 
 /// Says why a client was not registered.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -10,8 +10,7 @@ use std::{
 use http::{Method, StatusCode};
 use mcp_client_oauth::{
     Secret, ServerUrl,
-    error::HttpErrorKind,
-    flow::UntrustedText,
+    error::{HttpErrorKind, UntrustedText},
     platform::{AddressSpace, Request},
 };
 use serde_json::json;

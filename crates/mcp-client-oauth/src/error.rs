@@ -40,18 +40,21 @@ pub use mcp_oauth_support::UntrustedText;
 pub use crate::{
     platform::{AssertionError, AssertionErrorKind, HttpError, HttpErrorKind, UrlPolicyError},
     proto::{
-        authorization::CallbackError, authorize_parameters::AuthorizeParameterError,
-        device::DeviceResponseError, dpop::DpopError, pkce::RandomError,
-        private_key::PrivateKeyError, private_key::SigningError,
+        authorization::CallbackError, device::DeviceResponseError,
         registration::RegistrationResponseError, resource_metadata::ResourceMetadataError,
-        revocation::RevocationResponseError, scope::ScopeError,
-        server_metadata::ServerMetadataError, token::TokenError,
+        scope::ScopeError, server_metadata::ServerMetadataError, token::TokenError,
         token_exchange::TokenExchangeError,
     },
     server_url::ServerUrlError,
 };
 use crate::{
-    proto::{dpop::USE_NONCE, server_metadata::Issuer},
+    proto::{
+        dpop::{DpopError, USE_NONCE},
+        pkce::RandomError,
+        private_key::SigningError,
+        revocation::RevocationResponseError,
+        server_metadata::Issuer,
+    },
     server_url::ServerUrl,
 };
 

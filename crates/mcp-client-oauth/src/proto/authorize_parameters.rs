@@ -40,11 +40,13 @@ const NONCE: &str = "nonce";
     try_from = "BTreeMap<String, String>",
     into = "BTreeMap<String, String>"
 )]
+#[expect(unnameable_types, reason = "callers fill the field of the quirks")]
 pub struct AuthorizeParameters(BTreeMap<String, String>);
 
 /// Says why a parameter cannot be added.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub enum AuthorizeParameterError {
     /// A parameter that each login sets itself.
     #[error("the parameter `{0}` is reserved")]

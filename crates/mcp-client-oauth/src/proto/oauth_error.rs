@@ -9,6 +9,7 @@ use mcp_oauth_support::UntrustedText;
 /// The error of a server that refused a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers read it in the error of a step")]
 pub struct OAuthErrorResponse {
     /// `invalid_grant`, `access_denied`, ...
     pub code: UntrustedText,

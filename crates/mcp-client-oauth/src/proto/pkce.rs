@@ -17,6 +17,7 @@ pub(crate) struct CodeVerifier(Secret<String>);
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the operating system gave no random bytes")]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub struct RandomError;
 
 impl CodeVerifier {

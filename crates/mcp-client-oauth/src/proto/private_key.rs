@@ -34,6 +34,7 @@ const ID_BYTES: usize = 16;
 /// Says why the key of a client could not sign.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub enum SigningError {
     /// No random numbers.
     #[error(transparent)]
@@ -78,6 +79,7 @@ pub struct PrivateKey {
 /// Says why a key cannot be used. It never quotes the key.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub enum PrivateKeyError {
     /// Not the PEM text of a PKCS#8 key.
     #[error(

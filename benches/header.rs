@@ -20,11 +20,14 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use mcp_client_oauth::{
     Client, ServerUrl, Session, TokenStore,
     adapters::TokenSource,
-    flow::{AccessToken, ClientIdentity, Discovery, EndpointUrl, Issuer, ServerMetadata, TokenSet},
+    flow::{
+        self, AccessToken, ClientIdentity, DiscoveryOptions, EndpointUrl, Issuer, ServerMetadata,
+        TokenSet,
+    },
     platform::{AddressSpace, Platform, SystemClock},
     store::{LoginKey, Record},
-    testing::{RecordedInteraction, ScriptedHttp},
 };
+use mcp_oauth_testing::{RecordedInteraction, ScriptedHttp};
 
 /// Returns a session with a token that is valid for an hour.
 fn session() -> Session {
@@ -48,18 +51,18 @@ fn session() -> Session {
     tokens.expires_at = Some(platform.clock.now() + Duration::from_secs(3600));
     let identity =
         ClientIdentity::MetadataDocument("https://app.example/client.json".parse().unwrap());
-    let record = Record::new(
-        Discovery::manual(server.clone(), metadata),
-        identity,
-        None,
-        tokens,
-    );
-    let (key, store) = (LoginKey::new(server), TokenStore::memory());
+    let (key, store) = (LoginKey::new(server.clone()), TokenStore::memory());
     let client = Client::with_platform(platform, store.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
+    let mut options = DiscoveryOptions::default();
+    options.manual = Some(metadata);
     runtime.block_on(async {
+        let discovery = flow::discover(client.platform(), &server, &options)
+            .await
+            .unwrap();
+        let record = Record::new(discovery, identity, None, tokens);
         let mut lock = store.lock(&key).await.unwrap();
         store.save(&mut lock, &record).await.unwrap();
         client.session(&key).await.unwrap()

@@ -17,9 +17,10 @@ use std::{
 use async_trait::async_trait;
 use mcp_client_oauth::{
     ClientBuilder, Error, Secret, Session, TokenStore,
-    store::{OneProcess, SimpleStore, contract},
+    store::{OneProcess, SimpleStore},
 };
 use mcp_oauth_testbed::Testbed;
+use mcp_oauth_testing::contract;
 
 mod support;
 

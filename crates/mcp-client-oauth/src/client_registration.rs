@@ -18,8 +18,8 @@ use crate::{
         scope::Scope,
         server_metadata::{Issuer, ServerMetadata},
     },
-    secret::Secret,
 };
+use mcp_oauth_support::Secret;
 
 /// The name on the consent page, unless the application gives its own. A `client_name` in the
 /// registration response does not change it (RFC 7591 §3.2.1).

@@ -17,11 +17,11 @@ use crate::{
         scope::{self, Scope},
         server_metadata::{Issuer, ServerMetadata},
         token::AuthScheme,
-        untrusted_text::UntrustedText,
     },
     quirks::Quirks,
     server_url::ServerUrl,
 };
+use mcp_oauth_support::UntrustedText;
 
 mod fetch;
 mod legacy;
@@ -95,7 +95,7 @@ pub struct DiscoveryOptions {
 
 impl Discovery {
     /// Creates the discovery of a server from given metadata, for when discovery is impossible.
-    pub fn manual(server: ServerUrl, metadata: ServerMetadata) -> Self {
+    pub(crate) fn manual(server: ServerUrl, metadata: ServerMetadata) -> Self {
         Self {
             quirks: Quirks::for_issuer(&metadata.issuer),
             resource: Resource::new(server.resource_identifier()),
@@ -122,7 +122,7 @@ impl Discovery {
     ///
     /// # Errors
     /// [`DiscoveryError::PkceUnlisted`], [`DiscoveryError::PkceUnsupported`].
-    pub fn require_pkce(&self) -> Result<(), DiscoveryError> {
+    pub(crate) fn require_pkce(&self) -> Result<(), DiscoveryError> {
         let is_listed = self.metadata.code_challenge_methods_supported.is_some();
         let is_known = self.quirks.assume_pkce == Some(true) && !is_listed;
         if is_known || self.metadata.supports_pkce() {

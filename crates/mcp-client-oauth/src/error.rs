@@ -35,21 +35,26 @@ pub use remedy::Remedy;
 use remedy::network_remedy;
 pub use storage::{KeychainErrorKind, TokenStorageError};
 
+pub use mcp_oauth_support::UntrustedText;
+
 pub use crate::{
     platform::{AssertionError, AssertionErrorKind, HttpError, HttpErrorKind, UrlPolicyError},
     proto::{
-        authorization::CallbackError, authorize_parameters::AuthorizeParameterError,
-        device::DeviceResponseError, dpop::DpopError, pkce::RandomError,
-        private_key::PrivateKeyError, private_key::SigningError,
+        authorization::CallbackError, device::DeviceResponseError,
         registration::RegistrationResponseError, resource_metadata::ResourceMetadataError,
-        revocation::RevocationResponseError, scope::ScopeError,
-        server_metadata::ServerMetadataError, token::TokenError,
-        token_exchange::TokenExchangeError, untrusted_text::UntrustedText,
+        scope::ScopeError, server_metadata::ServerMetadataError, token::TokenError,
+        token_exchange::TokenExchangeError,
     },
     server_url::ServerUrlError,
 };
 use crate::{
-    proto::{dpop::USE_NONCE, server_metadata::Issuer},
+    proto::{
+        dpop::{DpopError, USE_NONCE},
+        pkce::RandomError,
+        private_key::SigningError,
+        revocation::RevocationResponseError,
+        server_metadata::Issuer,
+    },
     server_url::ServerUrl,
 };
 
@@ -141,16 +146,6 @@ impl Error {
             _ => self
                 .token_error()
                 .is_some_and(|cause| unknown.iter().any(|code| cause.has_code(code))),
-        }
-    }
-
-    /// Returns whether an authorization server refused the scope (RFC 6749 §4.1.2.1 and §5.2).
-    pub fn is_invalid_scope(&self) -> bool {
-        let code = "invalid_scope";
-        match self {
-            Self::Authorization(AuthorizationError::Refused(error)) => error.has_code(code),
-            Self::Authorization(AuthorizationError::Device { cause, .. }) => cause.has_code(code),
-            _ => self.token_error().is_some_and(|cause| cause.has_code(code)),
         }
     }
 

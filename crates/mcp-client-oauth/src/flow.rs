@@ -37,23 +37,20 @@ pub use crate::{
     },
     discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover},
     dpop::{DpopProof, ProofGenerator},
-    grant::{RecordedGrant, RecordedIdentityProvider},
+    grant::RecordedGrant,
     logout::revoke,
     proto::{
-        authorization::{AuthorizationCode, PendingAuthorization},
-        authorize_parameters::AuthorizeParameters,
+        authorization::PendingAuthorization,
         challenge::Challenge,
         client_auth::AuthMethod,
         dpop::DpopKey,
         endpoint::EndpointUrl,
-        oauth_error::OAuthErrorResponse,
         private_key::PrivateKey,
         resource_metadata::Resource,
         revocation::TokenTypeHint,
         scope::Scope,
         server_metadata::{Issuer, ServerMetadata},
         token::{AccessToken, AuthScheme, TokenSet},
-        untrusted_text::UntrustedText,
     },
     quirks::{IssuerAlias, Quirks, ResourceParameter},
     stored_session::refresh,
@@ -62,6 +59,7 @@ use crate::{
     error::{Error, RegistrationError},
     grant::{self, GrantRequest},
     platform::Platform,
+    proto::authorization::AuthorizationCode,
 };
 
 /// Returns the URL where the user authorizes the client (RFC 6749 §4.1.1, with PKCE), and what is needed to

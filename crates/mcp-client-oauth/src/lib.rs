@@ -39,10 +39,10 @@
 //! | `mcp` | no | [`adapters`]: an `rmcp` client that sends tokens |
 //! | `reqwest-middleware` | no | [`adapters`]: tokens for a chain of `reqwest-middleware` |
 //! | `rmcp-credentials` | no | [`adapters`]: the credentials of `rmcp` in the stores of this crate |
-//! | `testing` | no | `testing`: test doubles of the clock, the network and the user interaction |
 //! | `tower` | no | [`adapters`]: tokens for any client that is a `tower::Service` |
 //! | `websocket` | no | [`adapters`]: tokens for the sockets of `tokio-tungstenite` |
 //!
+//! The crate `mcp-oauth-testing` has test doubles of the clock, the network and the user interaction.
 //! Without `reqwest` or `browser`, pass your own implementation: [`Client::with_platform`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -64,13 +64,10 @@ mod mutex;
 pub mod platform;
 mod proto;
 mod quirks;
-mod secret;
 mod server_url;
 pub mod store;
 mod stored_session;
 mod system_time;
-#[cfg(feature = "testing")]
-pub mod testing;
 mod token_request;
 mod token_source;
 
@@ -81,7 +78,7 @@ pub use client::{Client, Login, Session};
 pub use error::{Error, Remedy};
 pub use grant::{Grant, IdentityProvider};
 pub use logout::{Logout, RevocationOutcome};
+pub use mcp_oauth_support::Secret;
 pub use platform::AssertionSource;
-pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use store::{LoginKey, TokenStore};

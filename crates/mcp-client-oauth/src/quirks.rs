@@ -197,7 +197,7 @@ impl Quirks {
 
     /// Returns the same, with each alias that has no issuer bound to `issuer`.
     #[must_use]
-    pub fn bind_issuer(mut self, issuer: &Issuer) -> Self {
+    pub(crate) fn bind_issuer(mut self, issuer: &Issuer) -> Self {
         for other in &mut self.issuers {
             other.of.get_or_insert_with(|| issuer.clone());
         }
@@ -235,7 +235,7 @@ impl Quirks {
     }
 
     /// Returns whether no field is set.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 

@@ -75,11 +75,11 @@ impl ServerUrl {
     }
 
     /// Deserializes a URL that the user has allowed before, by `#[serde(deserialize_with = …)]`: for files
-    /// that your own application wrote, and not for the configuration of a project that others wrote.
+    /// that this crate wrote, and not for the configuration of a project that others wrote.
     ///
     /// # Errors
     /// As [`parse_allow_http`](Self::parse_allow_http).
-    pub fn deserialize_allow_http<'de, D>(deserializer: D) -> Result<Self, D::Error>
+    pub(crate) fn deserialize_allow_http<'de, D>(deserializer: D) -> Result<Self, D::Error>
     where
         D: Deserializer<'de>,
     {
@@ -112,7 +112,7 @@ impl ServerUrl {
     }
 
     /// Returns whether the host is a loopback address or `localhost`.
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         is_loopback(&self.url)
     }
 

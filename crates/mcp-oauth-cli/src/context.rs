@@ -247,7 +247,7 @@ pub(crate) fn unknown_name(name: &str, servers: &Servers) -> Failure {
     };
     let suggestion = near.as_ref().map(|near| format!("did you mean `{near}`? "));
     let suggestion = suggestion.unwrap_or_default();
-    let shown = mcp_client_oauth::flow::UntrustedText::new(name);
+    let shown = mcp_client_oauth::error::UntrustedText::new(name);
     Failure::UnknownName {
         message: format!("no server is named `{shown}`; {suggestion}{known}"),
         name: name.to_owned(),

@@ -6,8 +6,7 @@ use std::{error::Error as StdError, future::Future, io, time::Duration};
 use mcp_client_oauth::{
     Error, ServerUrl, Session,
     adapters::rmcp::{ConnectError, authorization_error, connect_with, network_cause},
-    error::HttpError,
-    flow::UntrustedText,
+    error::{HttpError, HttpErrorKind, UntrustedText},
     platform::{Platform, ReqwestClient},
 };
 use rmcp::{
@@ -101,6 +100,14 @@ pub(crate) async fn within<T>(
     }
 }
 
+/// Returns whether one side did not accept the certificate of the other.
+fn is_about_certificates(error: &HttpError) -> bool {
+    matches!(
+        error.cause,
+        HttpErrorKind::Certificate(_) | HttpErrorKind::CertificateRequired
+    )
+}
+
 fn connect_failure(error: ConnectError, server: &ServerUrl) -> Failure {
     match error {
         ConnectError::Authorization(error) => error.into(),
@@ -115,7 +122,7 @@ fn service_failure(action: &str, error: &(dyn StdError + 'static), server: &Serv
         return own.clone().into();
     }
     let http = network_cause(error).map(|cause| HttpError::new(server.as_url(), cause));
-    if let Some(http) = http.filter(HttpError::is_about_certificates) {
+    if let Some(http) = http.filter(is_about_certificates) {
         return Error::from(http).into();
     }
     match reason(error) {

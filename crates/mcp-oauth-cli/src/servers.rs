@@ -14,8 +14,8 @@ use mcp_client_oauth::{
     store::LoginKey,
 };
 use mcp_oauth_support::atomic_file::{WriteOptions, retry_while_in_use};
-use serde::{Deserialize, Serialize};
-use url::Url;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use url::{Host, Url};
 
 use crate::{
     assertion::{Idp, Source},
@@ -30,7 +30,7 @@ const LONGEST_NAME: usize = 64;
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Server {
     // The user allowed plain http when the URL was first used.
-    #[serde(deserialize_with = "ServerUrl::deserialize_allow_http")]
+    #[serde(deserialize_with = "plain_http_allowed")]
     pub(crate) url: ServerUrl,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) account: Option<String>,
@@ -66,8 +66,28 @@ pub(crate) struct Server {
     #[serde(alias = "share", default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) reuse_login: bool,
     /// The overrides for the server, besides those that the library knows for its provider.
-    #[serde(default, skip_serializing_if = "Quirks::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) quirks: Quirks,
+}
+
+/// Deserializes the URL of a server that the user has allowed before.
+fn plain_http_allowed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ServerUrl, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    ServerUrl::parse_allow_http(&text).map_err(de::Error::custom)
+}
+
+fn is_default(quirks: &Quirks) -> bool {
+    *quirks == Quirks::default()
+}
+
+/// Returns whether the host is a loopback address or `localhost`.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
 }
 
 /// The grant of a login, if it is not a browser on this machine. Its secrets are in the record.

@@ -23,7 +23,7 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
-use mcp_client_oauth::flow::UntrustedText;
+use mcp_client_oauth::error::UntrustedText;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use serde::Serialize;
 use url::Url;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use mcp_client_oauth::{
     adapters::{Event, EventStream},
-    flow::UntrustedText,
+    error::UntrustedText,
 };
 use serde_json::value::RawValue;
 

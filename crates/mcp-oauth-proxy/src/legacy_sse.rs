@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use mcp_client_oauth::{adapters::EventStream, flow::UntrustedText, platform::Body};
+use mcp_client_oauth::{adapters::EventStream, error::UntrustedText, platform::Body};
 use tokio::sync::{oneshot, watch};
 use url::Url;
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header;
 use mcp_client_oauth::{
-    adapters::EventStream, error::HttpError, flow::UntrustedText, platform::Body,
+    adapters::EventStream,
+    error::{HttpError, UntrustedText},
+    platform::Body,
 };
 use url::Url;
 

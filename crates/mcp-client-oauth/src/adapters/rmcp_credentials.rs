@@ -27,9 +27,9 @@ use rmcp::transport::auth::{
 
 use crate::{
     error::TokenStorageError,
-    secret::Secret,
     store::{Backend, Entry, LoginKey, TokenStore},
 };
+use mcp_oauth_support::Secret;
 
 /// The prefix of the names of `rmcp`'s documents. The records of this crate have other prefixes.
 const NAME: &str = "rmcp ";

@@ -17,9 +17,9 @@ use crate::{
         server_metadata::{Issuer, ServerMetadata},
     },
     quirks::Quirks,
-    secret::Secret,
     server_url::ServerUrl,
 };
+use mcp_oauth_support::Secret;
 
 /// A login to one server, made by [`Client::login`]. Await it to get a [`Session`].
 ///

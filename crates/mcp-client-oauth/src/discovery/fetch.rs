@@ -14,8 +14,9 @@ use url::Url;
 use crate::{
     error::{DiscoveryError, Error},
     platform::{AddressSpace, Platform, Request, Response},
-    proto::{cache_control, endpoint::LONGEST_URL, untrusted_text::UntrustedText},
+    proto::{cache_control, endpoint::LONGEST_URL},
 };
+use mcp_oauth_support::UntrustedText;
 
 /// The number of redirects that are followed.
 const REDIRECTS: usize = 3;

@@ -11,9 +11,9 @@ use crate::{
     proto::{
         endpoint::EndpointUrl,
         server_metadata::{Issuer, ServerMetadata, ServerMetadataError},
-        untrusted_text::UntrustedText,
     },
 };
+use mcp_oauth_support::UntrustedText;
 
 impl Search<'_> {
     /// Reports metadata of the revision 2025-03-26, if the server has it, and does not use it: the server

@@ -6,9 +6,10 @@ use url::Url;
 
 use super::{ResourceMetadataError, ServerMetadataError, UrlPolicyError, remedy::Remedy};
 use crate::{
-    proto::{server_metadata::Issuer, untrusted_text::UntrustedText},
+    proto::server_metadata::Issuer,
     server_url::{ServerUrl, is_loopback},
 };
+use mcp_oauth_support::UntrustedText;
 
 /// One URL that metadata was requested from, and the result.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::remedy::Remedy;
-use crate::proto::untrusted_text::UntrustedText;
+use mcp_oauth_support::UntrustedText;
 
 /// The reason why a record could not be stored or read. The stored state is unchanged.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -27,6 +27,10 @@ pub enum RecordedGrant {
 /// client there, with its secret or key, so that the caller need not keep these.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
+#[expect(
+    unnameable_types,
+    reason = "callers read its members in the recorded grant"
+)]
 pub struct RecordedIdentityProvider {
     /// The client at the identity provider, with its secret or key.
     pub client: RegisteredClient,

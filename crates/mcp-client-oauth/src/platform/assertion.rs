@@ -14,7 +14,7 @@ use tokio::{io::AsyncReadExt as _, process::Command, sync::oneshot};
 use zeroize::Zeroizing;
 
 use super::clock::Clock;
-use crate::secret::Secret;
+use mcp_oauth_support::Secret;
 
 /// The environment variables of this client's own secrets. No program that it starts inherits them.
 pub const SECRET_VARIABLES: [&str; 6] = [
@@ -235,7 +235,7 @@ impl fmt::Debug for AssertionSource {
     }
 }
 
-#[cfg(all(test, unix, feature = "testing"))]
+#[cfg(all(test, unix))]
 mod tests {
     use std::{
         future::pending,
@@ -243,27 +243,44 @@ mod tests {
         time::{Duration, SystemTime},
     };
 
+    use async_trait::async_trait;
+    use tokio::sync::Notify;
+
     use super::*;
-    use crate::testing::ManualClock;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A clock on which [`LIMIT`] passes when the test says so.
+    #[derive(Debug, Default)]
+    struct LimitClock(Notify);
+
+    #[async_trait]
+    impl Clock for LimitClock {
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH
+        }
+
+        async fn sleep(&self, duration: Duration) {
+            assert_eq!(duration, LIMIT);
+            self.0.notified().await;
+        }
+    }
 
     /// A read of a file on a network drive that is down never returns.
     #[tokio::test]
     async fn a_source_that_never_responds_times_out() {
-        let (clock, limit) = (
-            ManualClock::new(SystemTime::UNIX_EPOCH),
-            Duration::from_secs(30),
-        );
-        let mut text = pin!(within(pending(), &clock, limit));
+        let clock = LimitClock::default();
+        let mut text = pin!(within(pending(), &clock, LIMIT));
         let is_waiting = tokio::select! {
             biased;
             _ = &mut text => false,
             () = tokio::task::yield_now() => true,
         };
         assert!(is_waiting);
-        clock.advance(limit);
+        clock.0.notify_one();
         let ended = tokio::time::timeout(Duration::from_secs(20), text).await;
         let cause = ended.unwrap().unwrap_err();
-        assert_eq!(cause, AssertionErrorKind::TimedOut(limit));
+        assert_eq!(cause, AssertionErrorKind::TimedOut(LIMIT));
     }
 
     #[tokio::test]
@@ -272,9 +289,8 @@ mod tests {
         let path = directory.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
-        let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
         let source = AssertionSource::File(path);
-        let refused = source.read(&clock, Duration::from_secs(30)).await;
+        let refused = source.read(&LimitClock::default(), LIMIT).await;
         assert_eq!(refused.unwrap_err().cause, AssertionErrorKind::NotAFile);
     }
 }

@@ -32,7 +32,7 @@ impl Body {
     }
 
     /// Returns the next bytes, never empty, or none at the end. Dropping the future loses no bytes.
-    pub async fn chunk(&mut self) -> Option<Result<Bytes, HttpErrorKind>> {
+    pub(crate) async fn chunk(&mut self) -> Option<Result<Bytes, HttpErrorKind>> {
         loop {
             match self.0.frame().await?.map(Frame::into_data) {
                 Ok(Ok(data)) if !data.is_empty() => return Some(Ok(data)),
@@ -47,7 +47,7 @@ impl Body {
     ///
     /// # Errors
     /// [`HttpErrorKind::TooLarge`] if it has more than `limit` bytes; the error of the network.
-    pub async fn read(mut self, limit: usize) -> Result<Bytes, HttpErrorKind> {
+    pub(crate) async fn read(mut self, limit: usize) -> Result<Bytes, HttpErrorKind> {
         let Some(first) = self.chunk().await.transpose()? else {
             return Ok(Bytes::new());
         };
@@ -70,7 +70,8 @@ impl Body {
     /// Reads the whole body within `deadline`, however slowly it arrives.
     ///
     /// # Errors
-    /// As [`read`](Self::read), and [`HttpErrorKind::TimedOut`].
+    /// [`HttpErrorKind::TooLarge`] if it has more than `limit` bytes; [`HttpErrorKind::TimedOut`]; the error of
+    /// the network.
     pub async fn read_within(
         self,
         deadline: Duration,

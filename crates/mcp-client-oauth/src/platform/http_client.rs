@@ -93,7 +93,7 @@ pub struct Request {
     pub url: Url,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body. One of [`Request::form`] is wiped from memory with its last copy.
+    /// The body. A form of this crate is wiped from memory with its last copy.
     pub body: Bytes,
     /// The most private address space that this request may be sent to.
     pub address_space: AddressSpace,
@@ -121,7 +121,7 @@ impl Request {
     }
 
     /// Creates a `GET` of JSON metadata with a time limit of 10 seconds.
-    pub fn metadata(url: Url, address_space: AddressSpace) -> Self {
+    pub(crate) fn metadata(url: Url, address_space: AddressSpace) -> Self {
         Self {
             deadline: METADATA_DEADLINE,
             ..Self::new(Method::GET, url, address_space)
@@ -130,7 +130,7 @@ impl Request {
     }
 
     /// Creates a `POST` of a form. Its body is wiped from memory after use.
-    pub fn form(url: Url, address_space: AddressSpace, fields: &[(&str, &str)]) -> Self {
+    pub(crate) fn form(url: Url, address_space: AddressSpace, fields: &[(&str, &str)]) -> Self {
         // The capacity fits the worst case of percent-encoding, so that no copy is left when it grows.
         let capacity = fields
             .iter()

@@ -69,7 +69,7 @@ impl HttpError {
     }
 
     /// Returns whether one side did not accept the certificate of the other.
-    pub fn is_about_certificates(&self) -> bool {
+    pub(crate) fn is_about_certificates(&self) -> bool {
         matches!(
             self.cause,
             HttpErrorKind::Certificate(_) | HttpErrorKind::CertificateRequired

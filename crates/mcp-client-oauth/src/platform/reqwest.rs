@@ -26,10 +26,8 @@ use super::{
 };
 #[cfg(feature = "mcp")]
 use crate::server_url::ServerUrl;
-use crate::{
-    secret::Secret,
-    server_url::{is_loopback, is_plaintext},
-};
+use crate::server_url::{is_loopback, is_plaintext};
+use mcp_oauth_support::Secret;
 
 /// The `User-Agent` header.
 const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"));

@@ -6,7 +6,7 @@ use std::fmt;
 use reqwest::{Certificate, ClientBuilder, Identity};
 
 use super::{http_error::HttpErrorKind, reqwest_error::chain};
-use crate::secret::Secret;
+use mcp_oauth_support::Secret;
 
 /// The TLS settings. The default trusts the system's certificate authorities and has no client certificate.
 #[derive(Default)]

@@ -11,7 +11,7 @@ use serde::{
 };
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use mcp_oauth_support::Secret;
 
 /// The longest token that is accepted, in bytes (docs/hostile.md H79).
 pub(super) const LONGEST_TOKEN: usize = 16 * 1024;

@@ -14,7 +14,7 @@ use super::{
     scope::Scope,
     server_metadata::{Issuer, ServerMetadata},
 };
-use crate::secret::Secret;
+use mcp_oauth_support::Secret;
 
 /// The longest authorization code that is accepted.
 const LONGEST_CODE: usize = 4096;
@@ -96,6 +96,7 @@ pub struct PendingAuthorization {
 /// A code of a checked response to a request of this client. Only [`PendingAuthorization::accept`] creates
 /// one, so a code that was not checked cannot reach a token endpoint.
 #[derive(Debug)]
+#[expect(unnameable_types, reason = "callers pass it on to `flow::exchange`")]
 pub struct AuthorizationCode {
     pub(super) code: Secret<String>,
     pub(super) verifier: CodeVerifier,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map};
 
 use serde::{Deserialize, Serialize};
 
-use super::untrusted_text::UntrustedText;
+use mcp_oauth_support::UntrustedText;
 
 /// The parameters that each login sets itself, and those that would replace them: a request object (RFC
 /// 9101) overrides the query, and with another response mode the response does not reach the listener.
@@ -40,11 +40,13 @@ const NONCE: &str = "nonce";
     try_from = "BTreeMap<String, String>",
     into = "BTreeMap<String, String>"
 )]
+#[expect(unnameable_types, reason = "callers fill the field of the quirks")]
 pub struct AuthorizeParameters(BTreeMap<String, String>);
 
 /// Says why a parameter cannot be added.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub enum AuthorizeParameterError {
     /// A parameter that each login sets itself.
     #[error("the parameter `{0}` is reserved")]

@@ -6,8 +6,8 @@ use super::{
     dpop::{DpopNonce, USE_NONCE},
     scope::{Scope, ScopeError},
     token::AuthScheme,
-    untrusted_text::UntrustedText,
 };
+use mcp_oauth_support::UntrustedText;
 
 /// The number of header lines, and of bytes of each, that are parsed.
 const LINES: usize = 128;

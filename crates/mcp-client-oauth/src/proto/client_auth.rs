@@ -21,10 +21,8 @@ use super::{
     private_key::{JwtId, PrivateKey, SigningError},
     server_metadata::Issuer,
 };
-use crate::{
-    platform::{AddressSpace, Request},
-    secret::Secret,
-};
+use crate::platform::{AddressSpace, Request};
+use mcp_oauth_support::Secret;
 
 /// The `client_assertion_type` of a JWT (RFC 7523 §2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

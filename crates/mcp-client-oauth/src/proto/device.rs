@@ -17,12 +17,9 @@ use super::{
     serde_lenient,
     server_metadata::{Issuer, ServerMetadata},
     token::{self, TokenError, TokenSet},
-    untrusted_text::UntrustedText,
 };
-use crate::{
-    platform::{AddressSpace, Request, Response, UrlPolicyError},
-    secret::Secret,
-};
+use crate::platform::{AddressSpace, Request, Response, UrlPolicyError};
+use mcp_oauth_support::{Secret, UntrustedText};
 
 /// The `grant_type` of the token request (RFC 8628 §3.4), and of a client that is registered for it.
 pub(crate) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";

@@ -9,7 +9,8 @@ mod key;
 mod nonce;
 
 pub(crate) use key::ALGORITHM;
-pub use key::{DpopError, DpopKey};
+pub(crate) use key::DpopError;
+pub use key::DpopKey;
 pub(crate) use nonce::{DpopNonce, NONCE};
 
 /// The header that carries a proof (RFC 9449 §4.1).

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::pkce::{RandomError, random_text};
-use crate::{platform::Response, secret::Secret};
+use crate::platform::Response;
+use mcp_oauth_support::Secret;
 
 /// 256 bits, as for `state`.
 const NONCE_BYTES: usize = 32;

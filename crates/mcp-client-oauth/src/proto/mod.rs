@@ -31,4 +31,3 @@ pub(crate) mod token;
 pub(crate) mod token_exchange;
 mod unix_seconds;
 pub(crate) mod unknown_client;
-pub(crate) mod untrusted_text;

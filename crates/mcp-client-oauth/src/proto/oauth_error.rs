@@ -4,11 +4,12 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::untrusted_text::UntrustedText;
+use mcp_oauth_support::UntrustedText;
 
 /// The error of a server that refused a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers read it in the error of a step")]
 pub struct OAuthErrorResponse {
     /// `invalid_grant`, `access_denied`, ...
     pub code: UntrustedText,

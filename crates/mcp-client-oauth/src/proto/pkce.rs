@@ -4,7 +4,7 @@ use aws_lc_rs::{digest, rand};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use mcp_oauth_support::Secret;
 
 /// 96 random bytes are 128 characters of base64url: the longest verifier that RFC 7636 §4.1 allows.
 const VERIFIER_BYTES: usize = 96;
@@ -17,6 +17,7 @@ pub(crate) struct CodeVerifier(Secret<String>);
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the operating system gave no random bytes")]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub struct RandomError;
 
 impl CodeVerifier {

@@ -20,7 +20,7 @@ use super::{
     pkce::{self, RandomError},
     server_metadata::Issuer,
 };
-use crate::secret::Secret;
+use mcp_oauth_support::Secret;
 
 mod jwk;
 
@@ -34,6 +34,7 @@ const ID_BYTES: usize = 16;
 /// Says why the key of a client could not sign.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub enum SigningError {
     /// No random numbers.
     #[error(transparent)]
@@ -45,9 +46,7 @@ pub enum SigningError {
 
 /// A signature algorithm of RFC 7518 §3.1 and RFC 8037 §3.1. The type of a key has exactly one.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-#[expect(unnameable_types, reason = "callers read its name")]
-pub enum SigningAlgorithm {
+pub(crate) enum SigningAlgorithm {
     /// ECDSA with P-256 and SHA-256.
     Es256,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -58,7 +57,7 @@ pub enum SigningAlgorithm {
 
 impl SigningAlgorithm {
     /// Returns the registered name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
             Self::Rs256 => "RS256",
@@ -80,6 +79,7 @@ pub struct PrivateKey {
 /// Says why a key cannot be used. It never quotes the key.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub enum PrivateKeyError {
     /// Not the PEM text of a PKCS#8 key.
     #[error(
@@ -155,7 +155,7 @@ impl PrivateKey {
     }
 
     /// Returns the algorithm of the key.
-    pub fn algorithm(&self) -> SigningAlgorithm {
+    pub(crate) fn algorithm(&self) -> SigningAlgorithm {
         self.algorithm
     }
 

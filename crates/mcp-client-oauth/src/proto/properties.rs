@@ -25,12 +25,12 @@ use super::{
     scope::Scope,
     server_metadata::{Issuer, ServerMetadata},
     token::{self, AuthScheme},
-    untrusted_text::UntrustedText,
 };
 use crate::{
     platform::{AddressSpace, Response},
     server_url::ServerUrl,
 };
+use mcp_oauth_support::UntrustedText;
 
 const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}";
 const SCOPE_TOKEN: &str = "[!#-\\[\\]-~]{1,8}";

@@ -9,12 +9,10 @@ use url::Url;
 
 use super::{
     client_auth::AuthMethod, endpoint::EndpointUrl, oauth_error::OAuthErrorResponse, scope::Scope,
-    serde_lenient, untrusted_text::UntrustedText,
+    serde_lenient,
 };
-use crate::{
-    platform::{AddressSpace, Request, Response},
-    secret::Secret,
-};
+use crate::platform::{AddressSpace, Request, Response};
+use mcp_oauth_support::{Secret, UntrustedText};
 
 mod attempts;
 mod metadata;

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{scope::Scope, serde_lenient, server_metadata::Issuer, untrusted_text::UntrustedText};
+use super::{scope::Scope, serde_lenient, server_metadata::Issuer};
 use crate::server_url::{ServerUrl, covers};
+use mcp_oauth_support::UntrustedText;
 
 /// The registered suffix (RFC 9728 §3).
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";

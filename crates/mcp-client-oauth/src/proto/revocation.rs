@@ -17,6 +17,7 @@ pub enum TokenTypeHint {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the server did not revoke the token (HTTP {status}{})", .error.as_ref().map(|e| format!(", {e}")).unwrap_or_default())]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub struct RevocationResponseError {
     /// The HTTP status.
     pub status: u16,

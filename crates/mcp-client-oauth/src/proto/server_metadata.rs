@@ -5,11 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{
-    dpop::ALGORITHM, endpoint::EndpointUrl, scope::Scope, serde_lenient,
-    untrusted_text::UntrustedText,
-};
+use super::{dpop::ALGORITHM, endpoint::EndpointUrl, scope::Scope, serde_lenient};
 use crate::platform::{AddressSpace, UrlPolicyError};
+use mcp_oauth_support::UntrustedText;
 
 /// An issuer identifier, exactly as received: it is compared byte for byte, never normalised
 /// (RFC 8414 §3.3, RFC 9207 §2.4).
@@ -237,7 +235,7 @@ impl ServerMetadata {
 
     /// Parses the body of a metadata response that was requested for `expected`. The issuer is compared
     /// before any other member is used (RFC 8414 §3.3).
-    pub fn parse(
+    pub(crate) fn parse(
         body: &[u8],
         expected: &Issuer,
         address_space: AddressSpace,
@@ -317,7 +315,7 @@ impl ServerMetadata {
     }
 
     /// Returns whether the server lists S256 (MCP authorization, Authorization Code Protection).
-    pub fn supports_pkce(&self) -> bool {
+    pub(crate) fn supports_pkce(&self) -> bool {
         let methods = self.code_challenge_methods_supported.as_ref();
         methods.is_some_and(|methods| methods.iter().any(|method| method == "S256"))
     }

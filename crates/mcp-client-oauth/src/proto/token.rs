@@ -14,12 +14,10 @@ use super::{
     access_token::LONGEST_TOKEN, authorization::AuthorizationCode, client_auth::ClientAuth,
     dpop::USE_NONCE, endpoint::EndpointUrl, oauth_error::OAuthErrorResponse,
     resource_metadata::Resource, revocation::TokenTypeHint, scope::Scope, serde_lenient,
-    unix_seconds, untrusted_text::UntrustedText,
+    unix_seconds,
 };
-use crate::{
-    platform::{AddressSpace, Request, Response},
-    secret::Secret,
-};
+use crate::platform::{AddressSpace, Request, Response};
+use mcp_oauth_support::{Secret, UntrustedText};
 
 /// The longest lifetime that is accepted; a larger `expires_in` is cut to it.
 const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -57,18 +55,19 @@ impl TokenSet {
     }
 
     /// Returns whether the access token is expired at `now`, or will be within `skew`.
-    pub fn is_expired(&self, now: SystemTime, skew: Duration) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_expired(&self, now: SystemTime, skew: Duration) -> bool {
         self.expires_at
             .is_some_and(|at| now.checked_add(skew).is_none_or(|soon| soon >= at))
     }
 
     /// Returns the value of the `Authorization` header, marked sensitive.
-    pub fn authorization_header(&self) -> HeaderValue {
+    pub(crate) fn authorization_header(&self) -> HeaderValue {
         self.access_token.header()
     }
 
     /// Returns the lifetime of the access token, as the server sent it.
-    pub fn lifetime(&self) -> Option<Duration> {
+    pub(crate) fn lifetime(&self) -> Option<Duration> {
         self.expires_at
             .map(|at| at.duration_since(self.issued_at).unwrap_or_default())
     }

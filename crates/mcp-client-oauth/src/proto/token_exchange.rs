@@ -6,12 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     access_token::LONGEST_TOKEN, assertion::Assertion, client_auth::ClientAuth,
     endpoint::EndpointUrl, resource_metadata::Resource, scope::Scope, serde_lenient,
-    server_metadata::Issuer, token, token::TokenError, untrusted_text::UntrustedText,
+    server_metadata::Issuer, token, token::TokenError,
 };
-use crate::{
-    platform::{AddressSpace, Request, Response},
-    secret::Secret,
-};
+use crate::platform::{AddressSpace, Request, Response};
+use mcp_oauth_support::{Secret, UntrustedText};
 
 /// The requested token type, and the only one that is accepted.
 const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";

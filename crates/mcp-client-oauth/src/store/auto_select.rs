@@ -6,11 +6,8 @@ use std::{
 };
 
 use super::{EncryptedFileStore, KeyKind, KeySource, file_lock::off_runtime, keychain};
-use crate::{
-    error::{KeychainErrorKind, TokenStorageError},
-    proto::untrusted_text::UntrustedText,
-    secret::Secret,
-};
+use crate::error::{KeychainErrorKind, TokenStorageError};
+use mcp_oauth_support::{Secret, UntrustedText};
 
 pub(super) mod backend;
 

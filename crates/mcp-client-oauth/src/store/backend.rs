@@ -5,7 +5,8 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 
 use super::names::{NamePage, NameQuery};
-use crate::{error::TokenStorageError, secret::Secret};
+use crate::error::TokenStorageError;
+use mcp_oauth_support::Secret;
 
 /// A store of secret bytes by name. It does not interpret them.
 ///

@@ -14,7 +14,8 @@ use aws_lc_rs::{error::Unspecified, hkdf, pbkdf2, rand};
 use serde::{Deserialize, Serialize};
 
 use super::hex::Hex;
-use crate::{error::TokenStorageError, proto::pkce::RandomError, secret::Secret};
+use crate::{error::TokenStorageError, proto::pkce::RandomError};
+use mcp_oauth_support::Secret;
 
 /// The default service name of keychain entries.
 pub(super) const KEYCHAIN_SERVICE: &str = "mcp-client-oauth";

@@ -15,7 +15,8 @@ use data_encoding::BASE64URL_NOPAD;
 
 pub(super) use self::entry::Entry;
 use super::key::KEY_BYTES;
-use crate::{error::KeychainErrorKind, proto::untrusted_text::UntrustedText, secret::Secret};
+use crate::error::KeychainErrorKind;
+use mcp_oauth_support::{Secret, UntrustedText};
 
 mod entry;
 #[cfg(all(

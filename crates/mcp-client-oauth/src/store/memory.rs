@@ -16,7 +16,8 @@ use super::{
     names::{NamePage, NameQuery},
     process_locks::ProcessLocks,
 };
-use crate::{error::TokenStorageError, mutex::lock, secret::Secret};
+use crate::{error::TokenStorageError, mutex::lock};
+use mcp_oauth_support::Secret;
 
 #[expect(
     clippy::unnecessary_wraps,

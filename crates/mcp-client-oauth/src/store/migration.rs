@@ -6,11 +6,8 @@
 //! entries are copied are the originals deleted, each if it has not changed since.
 
 use super::{Backend, LockGuard, Revision, StoredEntry, TokenStore, client_name};
-use crate::{
-    error::TokenStorageError,
-    proto::{server_metadata::Issuer, untrusted_text::UntrustedText},
-    store::LoginKey,
-};
+use crate::{error::TokenStorageError, proto::server_metadata::Issuer, store::LoginKey};
+use mcp_oauth_support::UntrustedText;
 
 /// The treatment of a login that the other store has too, with other tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -55,7 +52,12 @@ pub struct MigrationCopy {
     to: TokenStore,
     existing: ConflictPolicy,
     copies: Vec<CopiedEntry>,
-    skipped: Vec<Skipped>,
+    /// The number of logins that are in both stores now.
+    pub logins: usize,
+    /// The number of client registrations that are in both stores now.
+    pub registrations: usize,
+    /// The entries that cannot be moved.
+    pub skipped: Vec<Skipped>,
 }
 
 /// The revisions of one entry in both stores.
@@ -91,6 +93,8 @@ impl TokenStore {
             to: other.clone(),
             existing,
             copies: Vec::new(),
+            logins: 0,
+            registrations: 0,
             skipped: Vec::new(),
         };
         let names = self.names(None).await?;
@@ -103,31 +107,17 @@ impl TokenStore {
                 Outcome::Skipped(error) => copied.skip(&name, error),
             }
         }
-        if different.is_empty() {
-            Ok(copied)
-        } else {
-            Err(MigrationError::Different(different))
+        if !different.is_empty() {
+            return Err(MigrationError::Different(different));
         }
+        let names = copied.copies.iter().map(|entry| &entry.name);
+        copied.registrations = names.filter(|name| is_registration(name)).count();
+        copied.logins = copied.copies.len() - copied.registrations;
+        Ok(copied)
     }
 }
 
 impl MigrationCopy {
-    /// Returns the number of logins that are in both stores now.
-    pub fn logins(&self) -> usize {
-        self.copies.len() - self.registrations()
-    }
-
-    /// Returns the number of client registrations that are in both stores now.
-    pub fn registrations(&self) -> usize {
-        let names = self.copies.iter().map(|entry| &entry.name);
-        names.filter(|name| is_registration(name)).count()
-    }
-
-    /// Returns the entries that cannot be moved.
-    pub fn skipped(&self) -> &[Skipped] {
-        &self.skipped
-    }
-
     /// Deletes the originals, and returns the entries that cannot be moved. An original that has changed
     /// since is copied again first.
     ///

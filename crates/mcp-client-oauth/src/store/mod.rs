@@ -17,8 +17,6 @@ use crate::{
 #[cfg(feature = "encrypted-file")]
 mod auto_select;
 mod backend;
-#[cfg(feature = "testing")]
-pub mod contract;
 #[cfg(feature = "encrypted-file")]
 mod encrypted;
 mod expiry;
@@ -31,7 +29,7 @@ mod key;
 #[cfg(feature = "encrypted-file")]
 mod keychain;
 mod memory;
-pub mod migration;
+mod migration;
 mod names;
 mod one_process;
 mod process_locks;
@@ -46,6 +44,7 @@ pub use encrypted::EncryptedFileStore;
 #[cfg(feature = "encrypted-file")]
 pub use key::{KeyKind, KeySource};
 pub use memory::MemoryBackend;
+pub use migration::{ConflictPolicy, MigrationCopy, MigrationError, Skipped};
 pub use names::{NamePage, NameQuery, account_of};
 pub use one_process::{OneProcess, SimpleStore};
 pub use record::{LoginKey, Record};

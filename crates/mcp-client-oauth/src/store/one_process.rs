@@ -12,10 +12,9 @@ use super::{
 };
 use crate::{
     error::{Remedy, TokenStorageError},
-    proto::untrusted_text::UntrustedText,
-    secret::Secret,
     system_time,
 };
+use mcp_oauth_support::{Secret, UntrustedText};
 
 /// The first byte of each content: the version of its format.
 const VERSION: u8 = 1;

@@ -16,9 +16,9 @@ use crate::{
         server_metadata::Issuer,
         token::TokenSet,
     },
-    secret::Secret,
     server_url::{ServerUrl, ServerUrlError},
 };
+use mcp_oauth_support::Secret;
 
 /// The version of the format of a record. Older ones are read: version 1 had no `lender`, version 2 no
 /// non-interactive grant and no key, version 3 had the source of an assertion.

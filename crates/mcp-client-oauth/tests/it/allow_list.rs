@@ -28,11 +28,21 @@ async fn registration_error(status: u16, body: &str) -> (Error, RegistrationResp
     }
 }
 
+/// Returns what the hint about an allow list is decided by.
+fn status_and_code(cause: &RegistrationResponseError) -> (u16, Option<&str>) {
+    match cause {
+        RegistrationResponseError::Refused { status, error, .. } => {
+            (*status, error.as_ref().map(|error| error.code.as_raw()))
+        }
+        other => panic!("{other}"),
+    }
+}
+
 /// `https://api.figma.com/v1/oauth/mcp/register`, October 2026.
 #[tokio::test]
 async fn the_403_of_figma_is_reported_as_an_allow_list() {
     let (error, cause) = registration_error(403, "Forbidden").await;
-    assert!(cause.may_be_allow_list());
+    assert_eq!(status_and_code(&cause), (403, None));
     assert_eq!(error.remedy(), Remedy::Reconfigure);
     let text = error.to_string();
     assert!(text.ends_with("(HTTP 403: Forbidden)"), "{text}");
@@ -43,7 +53,7 @@ async fn the_403_of_figma_is_reported_as_an_allow_list() {
 async fn the_application_form_of_clickup_is_named() {
     let body = r#"{"error":"invalid_request","error_description":"Your integration is not currently allowlisted. To request access, please fill out the ClickUp MCP Server Allowlist Request Form at: https://forms.clickup-stg.com/333/f/ad-3426753/WF90UVNDA3H2GXA6TD. If you believe this is an error or need assistance, reach out to us at support@clickup.com."}"#;
     let (error, cause) = registration_error(400, body).await;
-    assert!(cause.may_be_allow_list());
+    assert_eq!(status_and_code(&cause), (400, Some("invalid_request")));
     let text = error.to_string();
     for said in ["not currently allowlisted", "WF90UVNDA3H2GXA6TD", "…"] {
         assert!(text.contains(said), "{text}");
@@ -51,7 +61,7 @@ async fn the_application_form_of_clickup_is_named() {
 }
 
 #[tokio::test]
-async fn a_rejected_request_is_not_reported_as_an_allow_list() {
+async fn a_rejected_request_is_reported_with_its_status_and_code() {
     for (status, body) in [
         (400, r#"{"error":"invalid_redirect_uri"}"#),
         (400, r#"{"error":"invalid_client_metadata"}"#),
@@ -59,7 +69,9 @@ async fn a_rejected_request_is_not_reported_as_an_allow_list() {
         (429, "slow down"),
         (500, "oops"),
     ] {
+        let code = body.strip_prefix(r#"{"error":""#);
+        let code = code.and_then(|rest| rest.strip_suffix(r#""}"#));
         let (_, cause) = registration_error(status, body).await;
-        assert!(!cause.may_be_allow_list(), "{status} {body}");
+        assert_eq!(status_and_code(&cause), (status, code), "{body}");
     }
 }

@@ -12,14 +12,10 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 /// Each module with the modules that it may use. These have rows above its own.
 const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("mutex", &[]),
-    ("secret", &[]),
     ("server_url", &[]),
     ("system_time", &[]),
-    (
-        "platform",
-        &["mutex", "secret", "server_url", "system_time"],
-    ),
-    ("proto", &["secret", "server_url", "platform"]),
+    ("platform", &["mutex", "server_url", "system_time"]),
+    ("proto", &["server_url", "platform"]),
     ("quirks", &["platform", "proto"]),
     ("error", &["server_url", "platform", "proto"]),
     ("dpop", &["mutex", "platform", "proto"]),
@@ -31,7 +27,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ),
     (
         "client_registration",
-        &["secret", "platform", "proto", "error", "discovery"],
+        &["platform", "proto", "error", "discovery"],
     ),
     (
         "grant",
@@ -50,7 +46,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
         "store",
         &[
             "mutex",
-            "secret",
             "server_url",
             "system_time",
             "proto",
@@ -133,7 +128,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
         "adapters",
         &[
             "mutex",
-            "secret",
             "platform",
             "proto",
             "error",
@@ -145,7 +139,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "secret",
             "server_url",
             "platform",
             "proto",
@@ -163,7 +156,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "adapters",
         ],
     ),
-    ("testing", &["mutex", "platform"]),
     ("fuzz_targets", &["platform", "proto", "server_url"]),
 ];
 

@@ -6,9 +6,10 @@ use mcp_client_oauth::{
     Client, ServerUrl, TokenStore,
     error::TokenStorageError,
     platform::Platform,
-    store::{Backend, EncryptedFileStore, KeyKind, KeySource, contract},
+    store::{Backend, EncryptedFileStore, KeyKind, KeySource},
 };
 use mcp_oauth_testbed::Testbed;
+use mcp_oauth_testing::contract;
 
 use test_support::{
     in_session,

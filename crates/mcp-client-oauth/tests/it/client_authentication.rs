@@ -15,13 +15,13 @@ use mcp_client_oauth::{
     TokenStore,
     error::{HttpErrorKind, TokenRefreshError},
     flow::{
-        AccessToken, AuthMethod, AuthScheme, ClientIdentity, Discovery, DpopKey, EndpointUrl,
-        Issuer, Scope, ServerMetadata, TokenSet, refresh,
+        AccessToken, AuthMethod, AuthScheme, ClientIdentity, DiscoveryOptions, DpopKey,
+        EndpointUrl, Issuer, Scope, ServerMetadata, TokenSet, discover, refresh,
     },
     platform::{AddressSpace, HttpClient, HttpError, Platform, Request, Response},
     store::Record,
-    testing::{ManualClock, RecordedInteraction, ScriptedHttp},
 };
+use mcp_oauth_testing::{ManualClock, RecordedInteraction, ScriptedHttp};
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
@@ -566,7 +566,7 @@ async fn a_rejected_client_is_kept_only_if_this_login_registered_it() {
     assert_eq!(registrations, 2);
 }
 
-fn record(method: AuthMethod, dpop: Option<DpopKey>) -> Record {
+async fn record(method: AuthMethod, dpop: Option<DpopKey>) -> Record {
     let issuer = Issuer::new("https://as.example");
     let own = json!({
         "registered": {
@@ -587,7 +587,14 @@ fn record(method: AuthMethod, dpop: Option<DpopKey>) -> Record {
     let mut tokens = TokenSet::new(token, start_time());
     tokens.refresh_token = Some(Secret::new("planted-refresh-token".to_owned()));
     let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
-    let discovery = Discovery::manual(server, metadata());
+    let mut options = DiscoveryOptions::default();
+    options.manual = Some(metadata());
+    let network = Platform::new(
+        Arc::new(ScriptedHttp::default()),
+        Arc::new(ManualClock::new(start_time())),
+        Arc::new(RecordedInteraction::default()),
+    );
+    let discovery = discover(&network, &server, &options).await.unwrap();
     let mut record = Record::new(discovery, identity, None::<Scope>, tokens);
     record.dpop = dpop;
     record
@@ -627,7 +634,7 @@ fn slow(delay: u64, script: impl IntoIterator<Item = ScriptedResponse>) -> (Plat
 async fn the_retry_has_the_rest_of_the_deadline() {
     for (delay, expected) in [(0, vec![30, 30]), (20, vec![30, 10]), (30, vec![30])] {
         let (platform, http) = slow(delay, [invalid_client(), tokens()]);
-        let outcome = refresh(&platform, &record(AuthMethod::Basic, None)).await;
+        let outcome = refresh(&platform, &record(AuthMethod::Basic, None).await).await;
         assert_eq!(outcome.is_ok(), expected.len() == 2, "{outcome:?}");
         let requests = http.script.requests();
         let deadlines = requests.iter().map(|r| r.deadline.as_secs());
@@ -640,12 +647,12 @@ async fn the_retry_has_the_rest_of_the_deadline() {
 async fn a_lost_retry_is_reported_as_possibly_received() {
     let lost = Err(HttpErrorKind::Interrupted("cut".to_owned()));
     let (platform, _) = slow(0, [invalid_client(), lost]);
-    let error = refresh(&platform, &record(AuthMethod::Basic, None)).await;
+    let error = refresh(&platform, &record(AuthMethod::Basic, None).await).await;
     let error = error.unwrap_err();
     assert!(matches!(error, TokenRefreshError::Http(_)), "{error}");
 
     let (platform, _) = slow(0, [invalid_client(), response(502, &json!({}))]);
-    let error = refresh(&platform, &record(AuthMethod::Basic, None)).await;
+    let error = refresh(&platform, &record(AuthMethod::Basic, None).await).await;
     assert!(error.unwrap_err().to_string().contains("502"));
 }
 
@@ -673,7 +680,8 @@ async fn rejecting_a_replaced_client_does_not_remove_the_newer_registration() {
     for (kept, is_removed) in [("d", false), ("c", true)] {
         let (platform, _) = slow(0, [invalid_client(), invalid_client()]);
         let store = TokenStore::memory();
-        let ClientIdentity::Registered(mut own) = record(AuthMethod::Basic, None).identity else {
+        let ClientIdentity::Registered(mut own) = record(AuthMethod::Basic, None).await.identity
+        else {
             panic!();
         };
         own.client_id = kept.to_owned();
@@ -686,7 +694,7 @@ async fn rejecting_a_replaced_client_does_not_remove_the_newer_registration() {
 }
 
 async fn session(platform: &Platform, store: &TokenStore) -> Session {
-    let record = record(AuthMethod::Basic, None);
+    let record = record(AuthMethod::Basic, None).await;
     let key = LoginKey::new(record.discovery.server.clone());
     let mut lock = store.lock(&key).await.unwrap();
     store.save(&mut lock, &record).await.unwrap();
@@ -706,7 +714,7 @@ async fn both_requests_have_a_proof_and_its_nonce() {
     let bound = json!({"access_token": "a", "token_type": "DPoP"});
     let (platform, http) = slow(0, [invalid_client(), nonce(), response(200, &bound)]);
     let key = DpopKey::generate().unwrap();
-    let record = record(AuthMethod::Basic, Some(key));
+    let record = record(AuthMethod::Basic, Some(key)).await;
     refresh(&platform, &record).await.unwrap();
     let requests = http.script.requests();
     let basic = Sent::basic("c:planted-client-secret");
@@ -820,7 +828,7 @@ async fn all_requests_of_a_logout_take_five_seconds_at_most() {
     };
     let (platform, http) = slow(4, [missing(), missing(), missing()]);
     let store = TokenStore::memory();
-    let record = record(AuthMethod::Basic, None);
+    let record = record(AuthMethod::Basic, None).await;
     let key = LoginKey::new(record.discovery.server.clone());
     let mut lock = store.lock(&key).await.unwrap();
     store.save(&mut lock, &record).await.unwrap();

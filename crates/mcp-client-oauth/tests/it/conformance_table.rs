@@ -31,13 +31,14 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 
 /// Returns whether `file` has a test of that name. Paths are relative to the tests, or begin with `src/`;
 /// those that begin with `cli/` are relative to the tests of the command, and those that begin with
-/// `proxy/` to the sources of the proxy.
+/// `proxy/` or `support/` to the sources of that crate.
 pub(crate) fn exists(file: &str, test: &str) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = match file.split_once('/') {
         Some(("cli", file)) => root.join("../mcp-oauth-cli/tests/it").join(file),
         Some(("proxy", file)) => root.join("../mcp-oauth-proxy/src").join(file),
         Some(("vault", file)) => root.join("../mcp-oauth-vault/tests/it").join(file),
+        Some(("support", file)) => root.join("../mcp-oauth-support/src").join(file),
         Some(("src", _)) => root.join(file),
         _ => root.join("tests/it").join(file),
     };

@@ -14,8 +14,8 @@ use mcp_client_oauth::{
     flow::{ClientIdentity, Discovery, EndpointUrl, Issuer, ServerMetadata},
     platform::{Clock, DevicePrompt, Platform, Request, Response},
     store::{LoginKey, Record},
-    testing::{ManualClock, RecordedInteraction, ScriptedHttp},
 };
+use mcp_oauth_testing::{ManualClock, RecordedInteraction, ScriptedHttp};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -115,6 +115,17 @@ fn metadata() -> ServerMetadata {
     );
     metadata.registration_endpoint = Some(at("register"));
     metadata.device_authorization_endpoint = Some(at("device_authorization"));
+    metadata
+}
+
+/// Returns the metadata of a server that lists these grants and has only the token endpoint.
+fn without_device_endpoint(grants: &[&str]) -> ServerMetadata {
+    let mut metadata = metadata();
+    metadata.authorization_endpoint = None;
+    metadata.registration_endpoint = None;
+    metadata.device_authorization_endpoint = None;
+    metadata.code_challenge_methods_supported = None;
+    metadata.grant_types_supported = Some(grants.iter().map(ToString::to_string).collect());
     metadata
 }
 

@@ -5,8 +5,9 @@ use std::{fs, path::Path, sync::Arc};
 use mcp_client_oauth::{
     TokenStore,
     error::{KeychainErrorKind, TokenStorageError},
-    store::{Backend as _, EncryptedFileStore, KeyKind, KeySource, Revision, contract, key_kinds},
+    store::{Backend as _, EncryptedFileStore, KeyKind, KeySource, Revision, key_kinds},
 };
+use mcp_oauth_testing::contract;
 
 use test_support::{
     in_session,

@@ -161,7 +161,7 @@ async fn a_server_that_never_responds_times_out() {
 #[tokio::test]
 async fn a_logout_waits_five_seconds_at_most() {
     let (fixture, session) = logged_in().await;
-    let recorder = Arc::new(mcp_client_oauth::testing::ScriptedHttp::default());
+    let recorder = Arc::new(mcp_oauth_testing::ScriptedHttp::default());
     let mut platform = fixture.platform.clone();
     platform.http = Arc::clone(&recorder) as _;
     let client = Client::with_platform(platform, fixture.store.clone());

@@ -12,10 +12,9 @@ use async_trait::async_trait;
 use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
-    store::migration::{ConflictPolicy, MigrationCopy, MigrationError, Skipped},
     store::{
-        Backend, EncryptedFileStore, Entry, KeySource, LockGuard, MemoryBackend, NamePage,
-        NameQuery, Revision, StoredEntry,
+        Backend, ConflictPolicy, EncryptedFileStore, Entry, KeySource, LockGuard, MemoryBackend,
+        MigrationCopy, MigrationError, NamePage, NameQuery, Revision, Skipped, StoredEntry,
     },
 };
 
@@ -199,8 +198,8 @@ async fn logins_and_registrations_are_moved_and_can_be_read() {
         .copy_to(&destination, ConflictPolicy::Refuse)
         .await
         .unwrap();
-    assert_eq!((copied.logins(), copied.registrations()), (1, 1));
-    assert!(copied.skipped().is_empty());
+    assert_eq!((copied.logins, copied.registrations), (1, 1));
+    assert!(copied.skipped.is_empty());
     assert!(fixture.record().await.is_some(), "deleted too early");
 
     assert!(copied.delete_originals().await.unwrap().is_empty());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_client_oauth::{
     Error, Login, Remedy,
-    error::{AuthorizationError, AuthorizeParameterError, TokenError},
+    error::{AuthorizationError, TokenError},
     flow::Quirks,
 };
 use mcp_oauth_testbed::{
@@ -108,7 +108,8 @@ async fn an_id_token_without_a_nonce_or_none_at_all_is_accepted() {
 async fn a_nonce_cannot_be_set_as_a_stored_parameter() {
     let mut quirks = Quirks::default();
     let refused = quirks.authorization_params.insert("nonce", "remembered");
-    assert!(matches!(refused, Err(AuthorizeParameterError::Reserved(_))));
+    let refused = refused.unwrap_err().to_string();
+    assert_eq!(refused, "the parameter `nonce` is reserved");
     let fixture = Fixture::with(openid()).await;
     let endpoint = format!("{}/authorize?nonce=of-the-server", fixture.testbed.issuer());
     let fault = Fault::MetadataField("authorization_endpoint".to_owned(), endpoint.into());

@@ -14,7 +14,7 @@ mod user_agent;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, header};
 use mcp_client_oauth::platform::{AddressSpace, Request};
 use serde_json::json;
 use url::Url;
@@ -144,16 +144,22 @@ fn a_secret_at_any_other_url_is_found() {
         ["https://as.example/token", "https://as.example/other"].map(|url| url.parse().unwrap());
     let secrets = BTreeSet::from([CODE.to_owned(), "rt-1".to_owned()]);
     let found = |request| check::leaks(&[request], &secrets, std::slice::from_ref(&endpoint)).len();
-    let sent =
-        |url: &Url, name, value| Request::form(url.clone(), AddressSpace::Public, &[(name, value)]);
+    let sent = |url: &Url, name: &str, value: &str| {
+        let mut request = Request::new(Method::POST, url.clone(), AddressSpace::Public);
+        request.body = format!("{name}={value}").into();
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers.insert(header::CONTENT_TYPE, form);
+        request
+    };
+    let get = |url| Request::new(Method::GET, url, AddressSpace::Public);
     assert_eq!(found(sent(&endpoint, "code", CODE)), 0);
     assert_eq!(found(sent(&other, "grant_type", "refresh_token")), 0);
     assert_eq!(found(sent(&other, "code", CODE)), 1);
     assert_eq!(found(sent(&other, "refresh_token", "rt-1")), 1);
     let mut in_query = other.clone();
     in_query.set_query(Some("code=code-of-this-login"));
-    assert_eq!(found(Request::metadata(in_query, AddressSpace::Public)), 1);
-    let mut with_header = Request::metadata(other, AddressSpace::Public);
+    assert_eq!(found(get(in_query)), 1);
+    let mut with_header = get(other);
     let basic = HeaderValue::from_static("Basic Yzpz");
     with_header.headers.insert(header::AUTHORIZATION, basic);
     assert_eq!(found(with_header), 1);

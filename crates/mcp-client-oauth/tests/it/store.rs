@@ -17,9 +17,10 @@ use mcp_client_oauth::{
     error::TokenStorageError,
     store::{
         Backend as _, EncryptedFileStore, Entry, KeySource, LoginKey, MemoryBackend, OneProcess,
-        SimpleStore, contract,
+        SimpleStore,
     },
 };
+use mcp_oauth_testing::contract;
 
 use crate::support::lock;
 

@@ -15,12 +15,12 @@ use mcp_client_oauth::{
         Clock, HttpClient, HttpError, Interaction, Platform, Request, ReqwestClient, Response,
     },
     store::{LoginKey, Record},
-    testing::ManualClock,
 };
 use mcp_oauth_testbed::{
     Builder, Peer, RecordedRequest, Testbed,
     test_user::{Decision, Page, decide, visit},
 };
+use mcp_oauth_testing::ManualClock;
 use tokio::{
     net::TcpStream,
     sync::{Mutex as AsyncMutex, Notify, mpsc},

@@ -1,6 +1,6 @@
 //! `client-metadata`: the client metadata document to host, so that its URL is a client ID.
 
-use mcp_client_oauth::flow::{PrivateKey, UntrustedText};
+use mcp_client_oauth::{error::UntrustedText, flow::PrivateKey};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -55,8 +55,9 @@ fn document(typed: &ClientMetadata, key: Option<&PrivateKey>) -> Value {
     document["token_endpoint_auth_method"] = method.into();
     document["token_endpoint_auth_methods_supported"] = json!([method]);
     if let Some(key) = key {
-        document["token_endpoint_auth_signing_alg"] = key.algorithm().as_str().into();
-        document["jwks"] = json!({ "keys": [key.public_jwk()] });
+        let jwk = key.public_jwk();
+        document["token_endpoint_auth_signing_alg"] = jwk["alg"].clone();
+        document["jwks"] = json!({ "keys": [jwk] });
     }
     document
 }

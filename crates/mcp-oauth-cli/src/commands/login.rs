@@ -56,7 +56,11 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
         server.grant = before.and_then(|before| before.grant);
     }
     server.issuer = issuer_of_own_client(&record);
-    server.quirks = server.quirks.bind_issuer(record.discovery.issuer());
+    for alias in &mut server.quirks.issuers {
+        alias
+            .of
+            .get_or_insert_with(|| record.discovery.issuer().clone());
+    }
     let others = servers.others(&server.key(), &name);
     let outcome = Outcome {
         account: server.account.clone(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcp_client_oauth::{
     Error, TokenStore,
-    store::migration::{ConflictPolicy, MigrationError, Skipped},
+    store::{ConflictPolicy, MigrationError, Skipped},
 };
 use serde_json::json;
 
@@ -150,7 +150,7 @@ async fn move_between(
     policy: ConflictPolicy,
 ) -> Result<(usize, usize, Vec<Skipped>), MigrationError> {
     let copied = from.copy_to(to, policy).await?;
-    let (logins, registrations) = (copied.logins(), copied.registrations());
+    let (logins, registrations) = (copied.logins, copied.registrations);
     let skipped = copied.delete_originals().await?;
     Ok((logins, registrations, skipped))
 }

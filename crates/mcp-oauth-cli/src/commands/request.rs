@@ -6,8 +6,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{
     Error, ServerUrl, Session,
-    error::AuthorizationError,
-    flow::{Scope, TokenSet, UntrustedText},
+    error::{AuthorizationError, UntrustedText},
+    flow::{Scope, TokenSet},
     platform::Response,
 };
 use mcp_oauth_support::redact::Redactor;

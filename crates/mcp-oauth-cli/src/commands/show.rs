@@ -1,7 +1,8 @@
 //! `show`: the details of a login, with its secrets redacted.
 
 use mcp_client_oauth::{
-    flow::{ClientIdentity, DiscoverySource, DpopKey, RecordedGrant, UntrustedText},
+    error::UntrustedText,
+    flow::{ClientIdentity, DiscoverySource, DpopKey, PrivateKey, Quirks, RecordedGrant},
     store::{LoginKey, Record},
 };
 use serde_json::{Value, json};
@@ -62,7 +63,7 @@ fn client(identity: &ClientIdentity) -> Value {
             "how": if own.is_preregistered { "pre-registered" } else { "dynamic registration" },
             "secret": own.client_secret.as_ref().map(mcp_client_oauth::Secret::redacted),
             "secret_expires_at": own.secret_expires_at.map(moment),
-            "key": own.private_key.as_ref().map(|key| key.algorithm().as_str()),
+            "key": own.private_key.as_ref().map(algorithm),
         }),
         ClientIdentity::MetadataDocument(url) => {
             json!({ "id": url.as_str(), "how": "metadata document" })
@@ -70,10 +71,15 @@ fn client(identity: &ClientIdentity) -> Value {
         ClientIdentity::SignedDocument { url, key } => json!({
             "id": url.as_str(),
             "how": "metadata document",
-            "key": key.algorithm().as_str(),
+            "key": algorithm(key),
         }),
         _ => Value::Null,
     }
+}
+
+/// Returns the registered name of the algorithm that the key signs with.
+fn algorithm(key: &PrivateKey) -> Value {
+    key.public_jwk()["alg"].take()
 }
 
 fn discovered(source: &DiscoverySource) -> String {
@@ -154,7 +160,7 @@ fn without_refresh_token(record: &Record) -> &'static str {
 fn overrides(record: &Record) -> Option<(&'static str, String)> {
     let quirks = &record.discovery.quirks;
     let written = serde_json::to_string(quirks).ok()?;
-    (!quirks.is_empty()).then_some(("overrides", written))
+    (*quirks != Quirks::default()).then_some(("overrides", written))
 }
 
 fn expiry(record: &Record, status: Status) -> String {

@@ -1,6 +1,6 @@
 //! `tools`: connects as an MCP client, and lists the tools.
 
-use mcp_client_oauth::flow::UntrustedText;
+use mcp_client_oauth::error::UntrustedText;
 use rmcp::model::Tool;
 use serde_json::{Value, json};
 

@@ -108,7 +108,7 @@ pub(crate) fn absolute_path() -> Option<OsString> {
 pub(super) fn text_of(name: &str) -> Result<Secret<String>, Failure> {
     #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
     let value = std::env::var_os(name).ok_or_else(|| {
-        let name = mcp_client_oauth::flow::UntrustedText::new(name);
+        let name = mcp_client_oauth::error::UntrustedText::new(name);
         Failure::usage(
             format!("the variable {name} is not set"),
             "set the variable, or leave it out",

@@ -5,10 +5,11 @@ use std::time::Duration;
 use mcp_client_oauth::{
     Error, Remedy, ServerUrl,
     error::{
-        AuthorizationError, CallbackError, DiscoveryError, RegistrationError, ServerMetadataError,
-        TokenError, TokenRefreshError,
+        AuthorizationError, CallbackError, DeviceResponseError, DiscoveryError,
+        NonInteractiveGrantError, RegistrationError, RegistrationResponseError,
+        ServerMetadataError, TokenError, TokenRefreshError, UntrustedText,
     },
-    flow::{Issuer, UntrustedText},
+    flow::Issuer,
 };
 use url::Url;
 
@@ -19,7 +20,7 @@ use super::{
     storage,
     subject::Subject,
 };
-use crate::shell::quoted;
+use crate::{servers::is_loopback, shell::quoted};
 
 /// The shortest timeout to propose after a login that timed out.
 const LONGER: Duration = Duration::from_secs(600);
@@ -27,7 +28,7 @@ const LONGER: Duration = Duration::from_secs(600);
 /// Returns the next step after `error`, in a command about `subject`.
 pub(crate) fn hint_of(error: &Error, subject: &Subject) -> String {
     match error {
-        _ if error.is_invalid_scope() => format!(
+        _ if is_invalid_scope(error) => format!(
             "request a scope that the server allows: {}",
             subject.login().with_value("--scope", "SCOPE")
         ),
@@ -85,6 +86,33 @@ pub(crate) fn unknown_name_hint(name: &str, near: Option<&str>, subject: &Subjec
             Some(same) => same.to_string(),
             None => format!("the same command with `{near}`"),
         },
+    }
+}
+
+/// Returns whether an authorization server refused the scope (RFC 6749 §4.1.2.1 and §5.2).
+fn is_invalid_scope(error: &Error) -> bool {
+    let code = "invalid_scope";
+    match error {
+        Error::Authorization(AuthorizationError::Refused(error)) => error.has_code(code),
+        Error::Authorization(AuthorizationError::Device {
+            cause:
+                DeviceResponseError::Refused {
+                    error: Some(error), ..
+                },
+            ..
+        }) => error.has_code(code),
+        Error::TokenExchange { cause, .. }
+        | Error::TokenRefresh(
+            TokenRefreshError::Response { cause, .. }
+            | TokenRefreshError::NonInteractiveGrant(NonInteractiveGrantError::Response {
+                cause,
+                ..
+            }),
+        )
+        | Error::NonInteractiveGrant(NonInteractiveGrantError::Response { cause, .. }) => {
+            cause.has_code(code)
+        }
+        _ => false,
     }
 }
 
@@ -176,10 +204,10 @@ fn accepting(login: Proposal, found: &Issuer, subject: &Subject) -> String {
 fn is_near(server: &ServerUrl, named: &str) -> bool {
     let is_of_origin = |named: Url| named.origin() == server.as_url().origin();
     let on_loopback = || {
-        server.is_loopback()
+        is_loopback(server.as_url())
             && named
                 .parse::<ServerUrl>()
-                .is_ok_and(|url| url.is_loopback())
+                .is_ok_and(|url| is_loopback(url.as_url()))
     };
     named.parse().is_ok_and(is_of_origin) || on_loopback()
 }
@@ -193,7 +221,7 @@ fn registration_hint(cause: &RegistrationError, subject: &Subject) -> String {
         RegistrationError::IssuerMismatch { .. } => {
             format!("get a client ID of the new issuer, then: {}", with_id())
         }
-        RegistrationError::Response { cause, .. } if cause.may_be_allow_list() => format!(
+        RegistrationError::Response { cause, .. } if may_be_allow_list(cause) => format!(
             "the server may accept only clients on an allow list: request access from its operator, or \
              log in with a client ID of the operator: {}",
             with_id()
@@ -216,6 +244,23 @@ fn registration_hint(cause: &RegistrationError, subject: &Subject) -> String {
         ),
         other => general_hint(Error::from(other.clone()).remedy(), subject),
     }
+}
+
+/// Returns whether the server may register only the clients of an allow list, as Figma and `ClickUp` do: it
+/// refuses the client, and its error names nothing in the request that could be changed.
+fn may_be_allow_list(cause: &RegistrationResponseError) -> bool {
+    let RegistrationResponseError::Refused { status, error, .. } = cause else {
+        return false;
+    };
+    // RFC 7591 §3.2.2: these codes are about members of the request.
+    let of_request = [
+        "invalid_redirect_uri",
+        "invalid_client_metadata",
+        "invalid_software_statement",
+        "unapproved_software_statement",
+    ];
+    let names_request = |code: &&str| error.as_ref().is_some_and(|error| error.has_code(code));
+    matches!(status, 400 | 401 | 403) && !of_request.iter().any(names_request)
 }
 
 fn authorization_hint(cause: &AuthorizationError, subject: &Subject) -> String {

@@ -7,6 +7,7 @@ use mcp_client_oauth::{
 use url::Url;
 
 use super::subject::Subject;
+use crate::servers::is_loopback;
 
 pub(super) fn general_hint(remedy: Remedy, subject: &Subject) -> String {
     match remedy {
@@ -38,7 +39,9 @@ pub(super) fn network_hint(error: &HttpError, remedy: Remedy, subject: &Subject)
 /// Returns the hint for a server without TLS. Plain http is proposed only for the server itself and on this
 /// machine: elsewhere the network could read the token.
 fn plain_http_hint(at: &Url, subject: &Subject) -> String {
-    let server = subject.server_url().filter(ServerUrl::is_loopback);
+    let server = subject
+        .server_url()
+        .filter(|server| is_loopback(server.as_url()));
     let plain = server.filter(|server| server.as_url().origin() == at.origin());
     let plain = plain.and_then(|server| {
         let text = server.as_str().strip_prefix("https://")?;

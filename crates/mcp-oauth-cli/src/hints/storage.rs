@@ -178,7 +178,7 @@ fn move_away(directory: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mcp_client_oauth::flow::UntrustedText;
+    use mcp_client_oauth::error::UntrustedText;
 
     use super::*;
     use crate::error::Failure;

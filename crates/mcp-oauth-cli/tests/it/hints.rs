@@ -128,11 +128,11 @@ fn with(faults: impl IntoIterator<Item = Fault>) -> Builder {
 
 const ID: &[(&str, &str)] = &[("ID", "me")];
 
-fn refused_registration(status: u16, lead: &'static str) -> Row<'static> {
+fn refused_registration(status: u16, code: &str, lead: &'static str) -> Row<'static> {
     let refusal = Fault::Status {
         path: "/register".to_owned(),
         status,
-        body: r#"{"error":"access_denied"}"#.to_owned(),
+        body: json!({ "error": code }).to_string(),
         headers: Vec::new(),
         times: None,
     };
@@ -189,8 +189,21 @@ async fn hints_about_the_server_lead_to_a_login() {
             },
             ..Row::default()
         },
-        refused_registration(403, "the server may accept only clients on an allow list: "),
-        refused_registration(404, "if it fails again, register a client there, then: "),
+        refused_registration(
+            403,
+            "access_denied",
+            "the server may accept only clients on an allow list: ",
+        ),
+        refused_registration(
+            404,
+            "access_denied",
+            "if it fails again, register a client there, then: ",
+        ),
+        refused_registration(
+            400,
+            "invalid_redirect_uri",
+            "if it fails again, register a client there, then: ",
+        ),
         Row {
             builder: Testbed::builder().legacy(Legacy::Metadata),
             lead: "to use that authorization server: ",

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Method;
-use mcp_client_oauth::flow::UntrustedText;
+use mcp_client_oauth::error::UntrustedText;
 use serde_json::Value;
 
 use super::{

@@ -20,9 +20,9 @@ use mcp_client_oauth::{
     Error, Remedy, Secret,
     error::{HttpErrorKind, TokenStorageError},
     platform::{Clock, HttpClient, HttpError, Request, ReqwestClient, Response},
-    store::{Backend as _, Entry, NameQuery, Revision, contract},
-    testing::ManualClock,
+    store::{Backend as _, Entry, NameQuery, Revision},
 };
+use mcp_oauth_testing::{ManualClock, contract};
 use mcp_oauth_vault::{VaultAuth, VaultError, VaultOptions, VaultStore};
 use serde_json::json;
 use test_support::bao::Bao;

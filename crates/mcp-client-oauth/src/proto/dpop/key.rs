@@ -21,10 +21,8 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::nonce::DpopNonce;
-use crate::{
-    proto::{pkce::random_text, token::AccessToken},
-    secret::Secret,
-};
+use crate::proto::{pkce::random_text, token::AccessToken};
+use mcp_oauth_support::Secret;
 
 /// The signature algorithm, as servers list it in `dpop_signing_alg_values_supported`.
 pub(crate) const ALGORITHM: &str = "ES256";
@@ -36,6 +34,7 @@ const COORDINATE: usize = 32;
 /// Says why there is no key, or no proof.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub enum DpopError {
     /// The cryptography library failed to generate a key, a signature or random bytes.
     #[error("cannot make a key, a signature or random bytes for a proof of possession")]

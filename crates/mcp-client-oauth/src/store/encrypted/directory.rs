@@ -18,7 +18,8 @@ use mcp_oauth_support::atomic_file::{
 };
 
 use super::permissions;
-use crate::{error::TokenStorageError, secret::Secret, store::file_lock::LockFile};
+use crate::{error::TokenStorageError, store::file_lock::LockFile};
+use mcp_oauth_support::Secret;
 
 /// The file that says how the store is encrypted.
 pub(super) const STORE_FILE: &str = "store.json";

@@ -19,7 +19,6 @@ use super::{
 };
 use crate::{
     error::TokenStorageError,
-    proto::untrusted_text::UntrustedText,
     store::{
         Entry, NamePage, NameQuery, Revision, StoredEntry,
         expiry::Expiry,
@@ -28,6 +27,7 @@ use crate::{
         key::{KeySource, random},
     },
 };
+use mcp_oauth_support::UntrustedText;
 
 /// A store and its state in this process.
 pub(super) struct Files {

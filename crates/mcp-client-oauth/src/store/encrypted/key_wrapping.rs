@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::TokenStorageError,
-    secret::Secret,
     store::{
         hex::Hex,
         key::{KEY_BYTES, Kdf, MasterKey, failed, random, random_key, subkey},
     },
 };
+use mcp_oauth_support::Secret;
 
 const CIPHER: &str = "aes-256-gcm";
 const PURPOSE: &str = "mcp-oauth wrapped master key";

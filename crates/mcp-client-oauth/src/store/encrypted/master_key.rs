@@ -7,12 +7,12 @@ use super::{
 };
 use crate::{
     error::{KeychainErrorKind, TokenStorageError},
-    secret::Secret,
     store::{
         key::{KEY_BYTES, KeyKind, KeySource, MasterKey},
         keychain::Entry,
     },
 };
+use mcp_oauth_support::Secret;
 
 /// The ID and the master key of a store. Both stay the same for as long as the store exists.
 pub(super) struct Opened {

@@ -24,7 +24,6 @@ use super::{
 };
 use crate::{
     error::TokenStorageError,
-    secret::Secret,
     store::{
         Revision,
         expiry::Expiry,
@@ -32,6 +31,7 @@ use crate::{
         key::{KEY_BYTES, MasterKey, failed, random},
     },
 };
+use mcp_oauth_support::Secret;
 
 const FORMAT: &str = "mcp-oauth sealed record";
 const VERSION: u64 = 1;

@@ -1,7 +1,8 @@
 //! No keychain: this build or this system has none. `keychain:` still exists, and returns an error.
 
 use super::entry::Entry;
-use crate::{error::KeychainErrorKind, proto::untrusted_text::UntrustedText, secret::Secret};
+use crate::error::KeychainErrorKind;
+use mcp_oauth_support::{Secret, UntrustedText};
 
 /// A keychain, which does not exist here.
 pub(super) enum Keychain {}

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use keyring_core::{Error, api::CredentialStore};
 
 use super::entry::Entry;
-use crate::{error::KeychainErrorKind, secret::Secret};
+use crate::error::KeychainErrorKind;
+use mcp_oauth_support::Secret;
 
 #[cfg_attr(target_os = "linux", path = "system/linux.rs")]
 #[cfg_attr(target_os = "macos", path = "system/macos.rs")]

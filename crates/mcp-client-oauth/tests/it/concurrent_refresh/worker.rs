@@ -12,8 +12,8 @@ use mcp_client_oauth::{
     adapters::TokenSource as _,
     flow::Challenge,
     platform::{HttpClient, HttpError, Platform, Request, ReqwestClient, Response},
-    testing::{ManualClock, RecordedInteraction},
 };
+use mcp_oauth_testing::{ManualClock, RecordedInteraction};
 use tokio::process::Command;
 
 use super::{

@@ -16,8 +16,8 @@ use mcp_client_oauth::{
     flow::AccessToken,
     platform::{HttpClient, HttpError, Request, Response},
     store::{EncryptedFileStore, KeySource, LoginKey, Record, RecordLock},
-    testing::ManualClock,
 };
+use mcp_oauth_testing::ManualClock;
 use tokio::{process::Command, runtime::Handle};
 
 use crate::{

@@ -3,7 +3,10 @@
 use std::{net::TcpListener, sync::Mutex};
 
 use async_trait::async_trait;
-use mcp_client_oauth::{flow::refresh, platform::Interaction};
+use mcp_client_oauth::{
+    flow::{DiscoveryOptions, discover, refresh},
+    platform::Interaction,
+};
 use url::Url;
 
 use super::*;
@@ -313,15 +316,7 @@ async fn the_device_grant_is_never_the_default() {
 
 #[tokio::test]
 async fn a_listed_grant_without_an_endpoint_is_not_supported() {
-    let document = json!({
-        "issuer": "https://as.example",
-        "token_endpoint": "https://as.example/token",
-        "grant_types_supported": [URN],
-    });
-    let issuer = Issuer::new("https://as.example");
-    let address_space = mcp_client_oauth::platform::AddressSpace::Public;
-    let server =
-        ServerMetadata::parse(document.to_string().as_bytes(), &issuer, address_space).unwrap();
+    let server = without_device_endpoint(&[URN]);
     for grant in [Grant::DeviceCode, Grant::Auto] {
         let fixture = Fixture::with_script([]);
         let server = server.clone();
@@ -354,8 +349,12 @@ async fn a_cancelled_login_stores_nothing_and_stops_polling() {
 
 #[tokio::test]
 async fn a_discovery_stored_before_the_device_grant_is_still_read() {
+    let fixture = Fixture::with_script([]);
+    let mut options = DiscoveryOptions::default();
+    options.manual = Some(metadata());
     let server = SERVER.parse().unwrap();
-    let discovery = Discovery::manual(server, metadata());
+    let discovery = discover(&fixture.platform, &server, &options);
+    let discovery = discovery.await.unwrap();
     let mut old = serde_json::to_value(&discovery).unwrap();
     let members = old["metadata"].as_object_mut().unwrap();
     members.remove("device_authorization_endpoint").unwrap();

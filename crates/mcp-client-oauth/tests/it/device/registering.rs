@@ -171,15 +171,7 @@ async fn a_listed_grant_without_an_endpoint_is_reported_as_such() {
         (Grant::Browser, false),
         (Grant::Auto, true),
     ] {
-        let document = json!({
-            "issuer": "https://as.example",
-            "token_endpoint": "https://as.example/token",
-            "grant_types_supported": ["refresh_token", URN],
-        });
-        let issuer = Issuer::new("https://as.example");
-        let address_space = mcp_client_oauth::platform::AddressSpace::Public;
-        let body = document.to_string();
-        let metadata = ServerMetadata::parse(body.as_bytes(), &issuer, address_space).unwrap();
+        let metadata = without_device_endpoint(&["refresh_token", URN]);
         let fixture = Fixture::with_script([]);
         let login = fixture.login_with(|login| {
             let login = with_scope(login).server_metadata(metadata);

@@ -174,7 +174,12 @@ async fn a_device_login_is_stored_authorizes_a_request_and_can_be_refreshed() {
         0
     );
 
-    let life = record.tokens.lifetime().unwrap();
+    let life = record
+        .tokens
+        .expires_at
+        .unwrap()
+        .duration_since(record.tokens.issued_at)
+        .unwrap();
     fixture.watch.clock.advance(life);
     fixture.testbed.advance(life);
     let response = bounded(session.get("notes").send()).await.unwrap();

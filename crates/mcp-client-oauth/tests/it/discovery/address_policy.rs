@@ -10,8 +10,8 @@ use mcp_client_oauth::{
     error::{DiscoveryError, HttpErrorKind, ServerMetadataError},
     flow::{Discovery, DiscoveryOptions, discover},
     platform::{AddressSpace, HttpClient, HttpError, Platform, Request, Response},
-    testing::{ManualClock, RecordedInteraction},
 };
+use mcp_oauth_testing::{ManualClock, RecordedInteraction};
 use serde_json::{Value, json};
 
 use crate::support::{bounded, lock, start_time};

@@ -16,8 +16,8 @@ use mcp_client_oauth::{
     error::{DiscoveryError, HttpError},
     flow::{DiscoveryOptions, discover},
     platform::{HttpClient, Platform, Request, Response},
-    testing::{ManualClock, RecordedInteraction},
 };
+use mcp_oauth_testing::{ManualClock, RecordedInteraction};
 
 fn response(status: u16, content_type: &str, body: &str) -> Response {
     let mut headers = HeaderMap::new();

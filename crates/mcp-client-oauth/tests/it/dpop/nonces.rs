@@ -8,8 +8,8 @@ use mcp_client_oauth::{
     adapters::AuthorizedClient,
     flow::refresh,
     platform::{HttpClient, HttpError, Platform, Request},
-    testing::{ManualClock, RecordedInteraction, ScriptedHttp},
 };
+use mcp_oauth_testing::{ManualClock, RecordedInteraction, ScriptedHttp};
 use serde_json::Value;
 use tokio::task::JoinSet;
 

@@ -12,9 +12,9 @@ use std::{
 use mcp_client_oauth::{
     Client, TokenStore,
     platform::{AddressSpace, Platform, Request, ReqwestClient},
-    testing::{ManualClock, RecordedInteraction},
 };
 use mcp_oauth_testbed::{Fault, Testbed};
+use mcp_oauth_testing::{ManualClock, RecordedInteraction};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -169,7 +169,7 @@ async fn send_by_proxy() {
         } else {
             AddressSpace::Loopback
         };
-        let request = Request::metadata(url.parse().unwrap(), address_space);
+        let request = Request::new(http::Method::GET, url.parse().unwrap(), address_space);
         let outcome = platform.http.send(request).await;
         report(if outcome.is_ok() {
             "responded"

@@ -249,10 +249,8 @@ fn check_store(action: Action, variant: &Variant, observed: &Observations, what:
     }
     let Some(after) = &observed.after else { return };
     if let Some(lifetime) = variant.lifetime {
-        let found = after
-            .tokens
-            .lifetime()
-            .map(|life| life.as_secs().cast_signed());
+        let (start, end) = (after.tokens.issued_at, after.tokens.expires_at);
+        let found = end.map(|end| end.duration_since(start).unwrap().as_secs().cast_signed());
         assert_eq!(found.unwrap_or(-1), lifetime, "{what}");
     }
     if let Some(granted) = &variant.granted {

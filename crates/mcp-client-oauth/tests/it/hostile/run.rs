@@ -5,14 +5,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use http::Method;
 use mcp_client_oauth::{
     Client, Error, RevocationOutcome,
-    flow::{DiscoveryOptions, discover},
+    flow::{ClientIdentity, DiscoveryOptions, authorization_url, discover},
     platform::{AddressSpace, Clock as _, Request},
     store::Record,
-    testing::ManualClock,
 };
 use mcp_oauth_testbed::test_user::approve_device;
+use mcp_oauth_testing::ManualClock;
 use url::Url;
 
 use super::{
@@ -160,7 +161,15 @@ async fn discovery(variant: &Variant, setup: &CaseFixture, paper: &CapturedOutpu
         scope.map(ToString::to_string).unwrap_or_default()
     });
     // A login with a server that does not support PKCE fails at this step.
-    let outcome = outcome.and_then(|discovery| Ok(discovery.require_pkce()?));
+    let outcome = outcome.and_then(|discovery| {
+        let identity =
+            ClientIdentity::MetadataDocument("https://app.example/c.json".parse().unwrap());
+        let redirect_uri = "http://127.0.0.1:1/callback".parse().unwrap();
+        match authorization_url(&discovery, &identity, &redirect_uri, None, None) {
+            Err(error @ Error::Discovery(_)) => Err(error),
+            _ => Ok(()),
+        }
+    });
     let mut observed = Observations::of(outcome.as_ref().err(), paper);
     observed.scope = scope;
     observed.opened = fixture.user.opened_urls();
@@ -179,7 +188,7 @@ async fn connect(variant: &Variant, setup: &CaseFixture, paper: &CapturedOutput)
         Some("private-over-http") => AddressSpace::PrivateOverHttp,
         _ => AddressSpace::Public,
     };
-    let request = Request::metadata(url, address_space);
+    let request = Request::new(Method::GET, url, address_space);
     let outcome = bounded(setup.fixture.platform.http.send(request)).await;
     Observations::of(outcome.err().map(Error::from).as_ref(), paper)
 }

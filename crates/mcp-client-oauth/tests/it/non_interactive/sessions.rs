@@ -10,9 +10,9 @@ use mcp_client_oauth::{
     flow::{AccessToken, Challenge, TokenSet},
     platform::{Platform, Response},
     store::Record,
-    testing::{ManualClock, ScriptedHttp},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, ProtocolEra};
+use mcp_oauth_testing::{ManualClock, ScriptedHttp};
 use rmcp::model::CallToolRequestParams;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;

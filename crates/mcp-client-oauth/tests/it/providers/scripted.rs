@@ -12,8 +12,8 @@ use mcp_client_oauth::{
     Client, Error, Login, ServerUrl, Session, TokenStore,
     flow::{Discovery, DiscoveryOptions, discover},
     platform::{HttpClient, HttpError, Platform, Request, Response},
-    testing::ManualClock,
 };
+use mcp_oauth_testing::ManualClock;
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 

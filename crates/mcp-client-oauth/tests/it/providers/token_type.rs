@@ -74,7 +74,7 @@ async fn a_missing_token_type_is_read_as_bearer_where_configured() {
     quirks.assume_bearer = Some(true);
     let session = scripted.login_with(|login| preregistered(login).quirks(quirks));
     let session = session.await.unwrap();
-    let header = session.record().unwrap().tokens.authorization_header();
+    let header = session.record().unwrap().tokens.access_token.header();
     assert_eq!(header, "Bearer e30.e30.c2ln");
     // The setting is stored with the login.
     session.refresh().await.unwrap();
@@ -144,7 +144,7 @@ async fn a_slack_user_token_is_a_bearer_token_only_at_slack() {
     });
     let scripted = Scripted::new(slack("https://mcp.slack.com", &user));
     let session = scripted.login_with(preregistered).await.unwrap();
-    let header = session.record().unwrap().tokens.authorization_header();
+    let header = session.record().unwrap().tokens.access_token.header();
     assert_eq!(header, "Bearer xoxp-1");
     session.refresh().await.unwrap();
     for other in ["https://slack.com.evil.example", "https://as.example.com"] {

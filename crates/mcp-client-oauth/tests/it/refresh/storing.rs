@@ -3,7 +3,10 @@
 
 use std::sync::atomic::Ordering;
 
-use mcp_client_oauth::{error::TokenStorageError, flow::UntrustedText, platform::Clock as _};
+use mcp_client_oauth::{
+    error::{TokenStorageError, UntrustedText},
+    platform::Clock as _,
+};
 
 use super::*;
 use crate::{flaky_store::FlakyStore, support::lock};

@@ -10,8 +10,8 @@ use mcp_client_oauth::{
     Client, Error, Login, RevocationOutcome, Secret, ServerUrl, Session, TokenStore,
     platform::Platform,
     store::{LoginKey, Record},
-    testing::ManualClock,
 };
+use mcp_oauth_testing::ManualClock;
 use url::Url;
 
 use super::{

@@ -54,7 +54,9 @@ async fn discovery(demo: &mut DemoContext) -> Result<Discovery, Failure> {
         .iter()
         .any(|request| request.path == "/mcp" && request.status == 401);
     demo.check("the MCP server rejects a request without a token", refused)?;
-    let found = discovery.issuer().as_str() == demo.testbed.issuer() && metadata.supports_pkce();
+    let methods = metadata.code_challenge_methods_supported.as_deref();
+    let supports_pkce = methods.is_some_and(|methods| methods.iter().any(|name| name == "S256"));
+    let found = discovery.issuer().as_str() == demo.testbed.issuer() && supports_pkce;
     demo.check(
         "its authorization server was found, and supports PKCE",
         found,

@@ -10,8 +10,7 @@ use std::{
 use http::{Method, StatusCode};
 use mcp_client_oauth::{
     Secret, ServerUrl,
-    error::HttpErrorKind,
-    flow::UntrustedText,
+    error::{HttpErrorKind, UntrustedText},
     platform::{AddressSpace, Request},
 };
 use serde_json::json;
@@ -20,6 +19,7 @@ use url::Url;
 use crate::{
     context::Context,
     error::{Exit, Failure},
+    servers::is_loopback,
     ui::GOOD,
 };
 
@@ -84,7 +84,7 @@ fn callback(text: &Secret<String>) -> Result<Url, Failure> {
         )
     };
     let server: ServerUrl = text.expose().trim().parse().map_err(|_| not_callback())?;
-    if !server.is_loopback() || server.as_url().query().is_none() {
+    if !is_loopback(server.as_url()) || server.as_url().query().is_none() {
         return Err(not_callback());
     }
     Ok(server.as_url().clone())

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use keyring_core::{Error, api::CredentialStore};
 use windows_native_keyring_store::Store;
 
-use crate::{
-    error::KeychainErrorKind, proto::untrusted_text::UntrustedText, store::key::KEYCHAIN_SERVICE,
-};
+use crate::{error::KeychainErrorKind, store::key::KEYCHAIN_SERVICE};
+use mcp_oauth_support::UntrustedText;
 
 /// The files of the store stay on this computer, and so does their key.
 pub(super) const MODIFIERS: &[(&str, &str)] = &[("persistence", "Local")];

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::{
+use mcp_client_oauth::{
+    Secret,
     error::TokenStorageError,
-    secret::Secret,
     store::{Backend, Entry, NameQuery, Revision, StoredEntry},
 };
 

@@ -1,8 +1,8 @@
-//! Test doubles of the platform, for tests of this crate and of applications that use it.
+//! Test doubles of the clock, the network and the interaction with the user.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -10,12 +10,15 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use url::Url;
 
-use crate::{
-    mutex::lock,
-    platform::{
-        Clock, DevicePrompt, HttpClient, HttpError, HttpErrorKind, Interaction, Request, Response,
-    },
+use mcp_client_oauth::{
+    error::{HttpError, HttpErrorKind},
+    platform::{Clock, DevicePrompt, HttpClient, Interaction, Request, Response},
 };
+
+/// Locks `mutex`, also after another thread panicked while it held the lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A clock that advances only when a test moves it. A sleep ends when the clock has reached its end.
 #[derive(Clone, Debug)]

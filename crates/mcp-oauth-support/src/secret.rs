@@ -1,4 +1,4 @@
-//! The only type in the crate that may hold a credential.
+//! The only type that may hold a credential.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// difference is.
 ///
 /// ```
-/// use mcp_client_oauth::Secret;
+/// use mcp_oauth_support::Secret;
 ///
 /// let secret = Secret::new("hunter2".to_owned());
 /// assert_eq!(format!("{secret:?}"), "[redacted]");
@@ -34,7 +34,7 @@ impl<T: Zeroize> Secret<T> {
     }
 
     /// Returns the value to write to.
-    pub(crate) fn expose_mut(&mut self) -> &mut T {
+    pub fn expose_mut(&mut self) -> &mut T {
         &mut self.0
     }
 }
@@ -43,7 +43,7 @@ impl Secret<String> {
     /// Returns a shortened form for users: at most a quarter of a long secret, and nothing of a short one.
     ///
     /// ```
-    /// use mcp_client_oauth::Secret;
+    /// use mcp_oauth_support::Secret;
     ///
     /// assert_eq!(Secret::new("short".to_owned()).redacted(), "*****");
     /// assert_eq!(Secret::new("a-token-of-32-characters-length!".to_owned()).redacted(), "a-to…gth!");

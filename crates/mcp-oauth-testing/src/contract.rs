@@ -4,7 +4,8 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use std::sync::Arc;
 //!
-//! use mcp_client_oauth::store::{MemoryBackend, contract};
+//! use mcp_client_oauth::store::MemoryBackend;
+//! use mcp_oauth_testing::contract;
 //!
 //! contract::check(Arc::new(MemoryBackend::default())).await;
 //! # });
@@ -20,11 +21,13 @@ use std::{
     task::Poll,
 };
 
+use mcp_client_oauth::{
+    error::TokenStorageError,
+    store::{Backend, Revision},
+};
 use tokio::task::JoinSet;
 
 use self::calls::{conflict, content, delete, entry, expect_ok, get, names, put, start};
-use super::{Backend, Revision};
-use crate::error::TokenStorageError;
 
 mod calls;
 mod expiry;

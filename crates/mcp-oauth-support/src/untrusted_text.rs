@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use mcp_oauth_support::redact::Redactor;
+use crate::redact::Redactor;
 
 /// The number of characters that are kept of an untrusted text.
 const SHOWN: usize = 256;
@@ -16,7 +16,7 @@ const CUT: char = '…';
 /// than 256 characters is cut when it is wrapped.
 ///
 /// ```
-/// use mcp_client_oauth::flow::UntrustedText;
+/// use mcp_oauth_support::UntrustedText;
 ///
 /// assert_eq!(UntrustedText::new("no \u{1b}[2Jway").to_string(), "no \\u{1b}[2Jway");
 /// ```
@@ -41,7 +41,7 @@ impl UntrustedText {
 
     /// Redacts `secrets`: some servers echo the request (CWE-532).
     #[must_use]
-    pub(crate) fn redact(&self, secrets: &[&str]) -> Self {
+    pub fn redact(&self, secrets: &[&str]) -> Self {
         let redactor = Redactor::new(secrets);
         match self.0.strip_suffix(CUT) {
             Some(beginning) => Self::new(&format!("{}{CUT}", redactor.redact_cut(beginning))),
@@ -52,7 +52,7 @@ impl UntrustedText {
     /// Escapes a text of several lines as `Display` does, but does not cut it. Lines stay lines.
     ///
     /// ```
-    /// use mcp_client_oauth::flow::UntrustedText;
+    /// use mcp_oauth_support::UntrustedText;
     ///
     /// assert_eq!(UntrustedText::escape_lines("a\u{1b}[2J\r\nb"), "a\\u{1b}[2J\nb");
     /// ```

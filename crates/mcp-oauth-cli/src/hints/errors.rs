@@ -93,14 +93,16 @@ pub(crate) fn unknown_name_hint(name: &str, near: Option<&str>, subject: &Subjec
 fn is_invalid_scope(error: &Error) -> bool {
     let code = "invalid_scope";
     match error {
-        Error::Authorization(AuthorizationError::Refused(error)) => error.has_code(code),
-        Error::Authorization(AuthorizationError::Device {
-            cause:
-                DeviceResponseError::Refused {
-                    error: Some(error), ..
-                },
-            ..
-        }) => error.has_code(code),
+        Error::Authorization(
+            AuthorizationError::Refused(error)
+            | AuthorizationError::Device {
+                cause:
+                    DeviceResponseError::Refused {
+                        error: Some(error), ..
+                    },
+                ..
+            },
+        ) => error.has_code(code),
         Error::TokenExchange { cause, .. }
         | Error::TokenRefresh(
             TokenRefreshError::Response { cause, .. }

@@ -147,6 +147,10 @@ fn refused_registration(status: u16, code: &str, lead: &'static str) -> Row<'sta
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one table of servers and their hints"
+)]
 #[tokio::test]
 async fn hints_about_the_server_lead_to_a_login() {
     let other = "http://localhost:1";

@@ -119,7 +119,7 @@ impl PrivateKey {
     /// Reads the PEM text of an unencrypted PKCS#8 key.
     ///
     /// # Errors
-    /// [`PrivateKeyError`] if it is something else, or a key that no supported algorithm uses.
+    /// Fails if it is something else, or a key that no supported algorithm uses.
     pub fn from_pem(text: &str) -> Result<Self, PrivateKeyError> {
         const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
         const END: &str = "-----END PRIVATE KEY-----";
@@ -143,7 +143,7 @@ impl PrivateKey {
     /// Returns the same key, if its algorithm has this name.
     ///
     /// # Errors
-    /// [`PrivateKeyError::Algorithm`] if it does not.
+    /// Fails if it does not.
     pub fn for_algorithm(self, name: &str) -> Result<Self, PrivateKeyError> {
         if name == self.algorithm.as_str() {
             return Ok(self);

@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+use mcp_oauth_support::Secret;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -19,7 +20,6 @@ use crate::{
         server_metadata::{Issuer, ServerMetadata},
     },
 };
-use mcp_oauth_support::Secret;
 
 /// The name on the consent page, unless the application gives its own. A `client_name` in the
 /// registration response does not change it (RFC 7591 §3.2.1).

@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, header};
+use mcp_oauth_support::UntrustedText;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -21,7 +22,6 @@ use crate::{
     quirks::Quirks,
     server_url::ServerUrl,
 };
-use mcp_oauth_support::UntrustedText;
 
 mod fetch;
 mod legacy;

@@ -21,6 +21,7 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use mcp_oauth_support::Secret;
 use rmcp::transport::auth::{
     AuthError, CredentialRefreshGuard, CredentialStore, StoredCredentials,
 };
@@ -29,7 +30,6 @@ use crate::{
     error::TokenStorageError,
     store::{Backend, Entry, LoginKey, TokenStore},
 };
-use mcp_oauth_support::Secret;
 
 /// The prefix of the names of `rmcp`'s documents. The records of this crate have other prefixes.
 const NAME: &str = "rmcp ";

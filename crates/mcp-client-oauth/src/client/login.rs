@@ -2,6 +2,7 @@
 
 use std::{future::IntoFuture, pin::Pin, time::Duration};
 
+use mcp_oauth_support::Secret;
 use url::Url;
 
 use super::{interactive::InteractiveSession, reuse::reuse, session::Session, state::Client};
@@ -19,7 +20,6 @@ use crate::{
     quirks::Quirks,
     server_url::ServerUrl,
 };
-use mcp_oauth_support::Secret;
 
 /// A login to one server, made by [`Client::login`]. Await it to get a [`Session`].
 ///

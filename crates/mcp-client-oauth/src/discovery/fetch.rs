@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use mcp_oauth_support::UntrustedText;
 use url::Url;
 
 use crate::{
@@ -16,7 +17,6 @@ use crate::{
     platform::{AddressSpace, Platform, Request, Response},
     proto::{cache_control, endpoint::LONGEST_URL},
 };
-use mcp_oauth_support::UntrustedText;
 
 /// The number of redirects that are followed.
 const REDIRECTS: usize = 3;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use mcp_oauth_support::UntrustedText;
 use url::Url;
 
 use super::{ProbeResponse, Search, fetch};
@@ -13,7 +14,6 @@ use crate::{
         server_metadata::{Issuer, ServerMetadata, ServerMetadataError},
     },
 };
-use mcp_oauth_support::UntrustedText;
 
 impl Search<'_> {
     /// Reports metadata of the revision 2025-03-26, if the server has it, and does not use it: the server

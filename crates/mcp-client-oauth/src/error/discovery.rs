@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mcp_oauth_support::UntrustedText;
 use url::Url;
 
 use super::{ResourceMetadataError, ServerMetadataError, UrlPolicyError, remedy::Remedy};
@@ -9,7 +10,6 @@ use crate::{
     proto::server_metadata::Issuer,
     server_url::{ServerUrl, is_loopback},
 };
-use mcp_oauth_support::UntrustedText;
 
 /// One URL that metadata was requested from, and the result.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -2,8 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::remedy::Remedy;
 use mcp_oauth_support::UntrustedText;
+
+use super::remedy::Remedy;
 
 /// The reason why a record could not be stored or read. The stored state is unchanged.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 
+use mcp_oauth_support::Secret;
 use tokio::{io::AsyncReadExt as _, process::Command, sync::oneshot};
 use zeroize::Zeroizing;
 
 use super::clock::Clock;
-use mcp_oauth_support::Secret;
 
 /// The environment variables of this client's own secrets. No program that it starts inherits them.
 pub const SECRET_VARIABLES: [&str; 6] = [

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::client::proxy::matcher::Matcher;
+use mcp_oauth_support::Secret;
 use url::Url;
 
 use super::{
@@ -27,7 +28,6 @@ use super::{
 #[cfg(feature = "mcp")]
 use crate::server_url::ServerUrl;
 use crate::server_url::{is_loopback, is_plaintext};
-use mcp_oauth_support::Secret;
 
 /// The `User-Agent` header.
 const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"));

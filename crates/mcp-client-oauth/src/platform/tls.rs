@@ -3,10 +3,10 @@
 
 use std::fmt;
 
+use mcp_oauth_support::Secret;
 use reqwest::{Certificate, ClientBuilder, Identity};
 
 use super::{http_error::HttpErrorKind, reqwest_error::chain};
-use mcp_oauth_support::Secret;
 
 /// The TLS settings. The default trusts the system's certificate authorities and has no client certificate.
 #[derive(Default)]

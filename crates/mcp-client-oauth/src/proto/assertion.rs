@@ -1,11 +1,12 @@
 //! Non-interactive token requests: client credentials (RFC 6749 §4.4) and assertions (RFC 7523 §2.1).
 
+use mcp_oauth_support::Secret;
+
 use super::{
     access_token::LONGEST_TOKEN, client_auth::ClientAuth, endpoint::EndpointUrl,
     resource_metadata::Resource, scope::Scope,
 };
 use crate::platform::{AddressSpace, Request};
-use mcp_oauth_support::Secret;
 
 /// A JWT that a third party has issued: a workload identity, an ID token, an ID-JAG. It is sent unchanged;
 /// the server that receives it verifies it.

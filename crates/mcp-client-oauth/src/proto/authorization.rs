@@ -2,6 +2,7 @@
 //! OpenID Connect Core §3.1.2.1).
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use mcp_oauth_support::Secret;
 use url::Url;
 
 use super::{
@@ -14,7 +15,6 @@ use super::{
     scope::Scope,
     server_metadata::{Issuer, ServerMetadata},
 };
-use mcp_oauth_support::Secret;
 
 /// The longest authorization code that is accepted.
 const LONGEST_CODE: usize = 4096;

@@ -1,13 +1,13 @@
 //! `WWW-Authenticate` (RFC 9110 §11.6.1, RFC 6750 §3, RFC 9728 §5.1).
 
 use http::{HeaderMap, StatusCode, header};
+use mcp_oauth_support::UntrustedText;
 
 use super::{
     dpop::{DpopNonce, USE_NONCE},
     scope::{Scope, ScopeError},
     token::AuthScheme,
 };
-use mcp_oauth_support::UntrustedText;
 
 /// The number of header lines, and of bytes of each, that are parsed.
 const LINES: usize = 128;

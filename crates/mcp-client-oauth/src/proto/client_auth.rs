@@ -12,6 +12,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use mcp_oauth_support::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
@@ -22,7 +23,6 @@ use super::{
     server_metadata::Issuer,
 };
 use crate::platform::{AddressSpace, Request};
-use mcp_oauth_support::Secret;
 
 /// The `client_assertion_type` of a JWT (RFC 7523 §2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -3,6 +3,7 @@
 
 use std::{fmt, time::Duration};
 
+use mcp_oauth_support::{Secret, UntrustedText};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
@@ -19,7 +20,6 @@ use super::{
     token::{self, TokenError, TokenSet},
 };
 use crate::platform::{AddressSpace, Request, Response, UrlPolicyError};
-use mcp_oauth_support::{Secret, UntrustedText};
 
 /// The `grant_type` of the token request (RFC 8628 §3.4), and of a client that is registered for it.
 pub(crate) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";

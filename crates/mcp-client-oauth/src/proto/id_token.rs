@@ -4,12 +4,12 @@
 //! The ID token is used for nothing else, and is not stored.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use mcp_oauth_support::Secret;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::pkce::{RandomError, random_text};
 use crate::platform::Response;
-use mcp_oauth_support::Secret;
 
 /// 256 bits, as for `state`.
 const NONCE_BYTES: usize = 32;

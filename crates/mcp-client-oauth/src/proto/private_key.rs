@@ -12,6 +12,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use mcp_oauth_support::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -20,7 +21,6 @@ use super::{
     pkce::{self, RandomError},
     server_metadata::Issuer,
 };
-use mcp_oauth_support::Secret;
 
 mod jwk;
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use mcp_oauth_support::UntrustedText;
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 use url::Url;
@@ -30,7 +31,6 @@ use crate::{
     platform::{AddressSpace, Response},
     server_url::ServerUrl,
 };
-use mcp_oauth_support::UntrustedText;
 
 const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}";
 const SCOPE_TOKEN: &str = "[!#-\\[\\]-~]{1,8}";

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::header;
+use mcp_oauth_support::{Secret, UntrustedText};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -12,7 +13,6 @@ use super::{
     serde_lenient,
 };
 use crate::platform::{AddressSpace, Request, Response};
-use mcp_oauth_support::{Secret, UntrustedText};
 
 mod attempts;
 mod metadata;

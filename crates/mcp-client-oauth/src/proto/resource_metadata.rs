@@ -1,11 +1,11 @@
 //! Protected resource metadata (RFC 9728): its URLs, its members, and the check of its resource.
 
+use mcp_oauth_support::UntrustedText;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{scope::Scope, serde_lenient, server_metadata::Issuer};
 use crate::server_url::{ServerUrl, covers};
-use mcp_oauth_support::UntrustedText;
 
 /// The registered suffix (RFC 9728 §3).
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use mcp_oauth_support::UntrustedText;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{dpop::ALGORITHM, endpoint::EndpointUrl, scope::Scope, serde_lenient};
 use crate::platform::{AddressSpace, UrlPolicyError};
-use mcp_oauth_support::UntrustedText;
 
 /// An issuer identifier, exactly as received: it is compared byte for byte, never normalised
 /// (RFC 8414 §3.3, RFC 9207 §2.4).

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
+use mcp_oauth_support::{Secret, UntrustedText};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::form_urlencoded;
@@ -17,7 +18,6 @@ use super::{
     unix_seconds,
 };
 use crate::platform::{AddressSpace, Request, Response};
-use mcp_oauth_support::{Secret, UntrustedText};
 
 /// The longest lifetime that is accepted; a larger `expires_in` is cut to it.
 const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

@@ -1,6 +1,7 @@
 //! Token exchange (RFC 8693) at an organization's identity provider, for an identity assertion
 //! authorization grant (ID-JAG): step 1 of enterprise-managed authorization (SEP-990).
 
+use mcp_oauth_support::{Secret, UntrustedText};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
     server_metadata::Issuer, token, token::TokenError,
 };
 use crate::platform::{AddressSpace, Request, Response};
-use mcp_oauth_support::{Secret, UntrustedText};
 
 /// The requested token type, and the only one that is accepted.
 const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";

@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use mcp_oauth_support::{Secret, UntrustedText};
+
 use super::{EncryptedFileStore, KeyKind, KeySource, file_lock::off_runtime, keychain};
 use crate::error::{KeychainErrorKind, TokenStorageError};
-use mcp_oauth_support::{Secret, UntrustedText};
 
 pub(super) mod backend;
 

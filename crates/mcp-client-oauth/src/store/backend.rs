@@ -3,10 +3,10 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
+use mcp_oauth_support::Secret;
 
 use super::names::{NamePage, NameQuery};
 use crate::error::TokenStorageError;
-use mcp_oauth_support::Secret;
 
 /// A store of secret bytes by name. It does not interpret them.
 ///

@@ -11,11 +11,11 @@
 use std::{fmt, num::NonZeroU32};
 
 use aws_lc_rs::{error::Unspecified, hkdf, pbkdf2, rand};
+use mcp_oauth_support::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::hex::Hex;
 use crate::{error::TokenStorageError, proto::pkce::RandomError};
-use mcp_oauth_support::Secret;
 
 /// The default service name of keychain entries.
 pub(super) const KEYCHAIN_SERVICE: &str = "mcp-client-oauth";

@@ -12,11 +12,11 @@ use std::{
 };
 
 use data_encoding::BASE64URL_NOPAD;
+use mcp_oauth_support::{Secret, UntrustedText};
 
 pub(super) use self::entry::Entry;
 use super::key::KEY_BYTES;
 use crate::error::KeychainErrorKind;
-use mcp_oauth_support::{Secret, UntrustedText};
 
 mod entry;
 #[cfg(all(

@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use mcp_oauth_support::Secret;
 
 use super::{
     backend::{Backend, Entry, LockGuard, Revision, StoredEntry},
@@ -17,7 +18,6 @@ use super::{
     process_locks::ProcessLocks,
 };
 use crate::{error::TokenStorageError, mutex::lock};
-use mcp_oauth_support::Secret;
 
 #[expect(
     clippy::unnecessary_wraps,

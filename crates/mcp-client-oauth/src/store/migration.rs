@@ -5,9 +5,10 @@
 //! format version. Each entry is copied while it is locked in both stores, and read back. Only when all
 //! entries are copied are the originals deleted, each if it has not changed since.
 
+use mcp_oauth_support::UntrustedText;
+
 use super::{Backend, LockGuard, Revision, StoredEntry, TokenStore, client_name};
 use crate::{error::TokenStorageError, proto::server_metadata::Issuer, store::LoginKey};
-use mcp_oauth_support::UntrustedText;
 
 /// The treatment of a login that the other store has too, with other tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -3,6 +3,7 @@
 use std::{error::Error, fmt, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
+use mcp_oauth_support::{Secret, UntrustedText};
 
 use super::{
     backend::{Backend, Entry, LockGuard, Revision, StoredEntry},
@@ -14,7 +15,6 @@ use crate::{
     error::{Remedy, TokenStorageError},
     system_time,
 };
-use mcp_oauth_support::{Secret, UntrustedText};
 
 /// The first byte of each content: the version of its format.
 const VERSION: u8 = 1;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mcp_oauth_support::Secret;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
     },
     server_url::{ServerUrl, ServerUrlError},
 };
-use mcp_oauth_support::Secret;
 
 /// The version of the format of a record. Older ones are read: version 1 had no `lender`, version 2 no
 /// non-interactive grant and no key, version 3 had the source of an assertion.

@@ -16,13 +16,13 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderValue, Method};
+use mcp_oauth_support::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::nonce::DpopNonce;
 use crate::proto::{pkce::random_text, token::AccessToken};
-use mcp_oauth_support::Secret;
 
 /// The signature algorithm, as servers list it in `dpop_signing_alg_values_supported`.
 pub(crate) const ALGORITHM: &str = "ES256";

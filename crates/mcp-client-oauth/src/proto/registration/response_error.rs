@@ -1,7 +1,8 @@
 //! The error of a registration response.
 
-use crate::proto::oauth_error::OAuthErrorResponse;
 use mcp_oauth_support::UntrustedText;
+
+use crate::proto::oauth_error::OAuthErrorResponse;
 
 /// Says why a client was not registered.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

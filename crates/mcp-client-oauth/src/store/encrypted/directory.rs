@@ -13,13 +13,13 @@ use std::{
     },
 };
 
+use mcp_oauth_support::Secret;
 use mcp_oauth_support::atomic_file::{
     TEMPORARY_END, WriteOptions, retry_while_in_use, sync_directory,
 };
 
 use super::permissions;
 use crate::{error::TokenStorageError, store::file_lock::LockFile};
-use mcp_oauth_support::Secret;
 
 /// The file that says how the store is encrypted.
 pub(super) const STORE_FILE: &str = "store.json";

@@ -9,6 +9,7 @@ use std::{
 };
 
 use aws_lc_rs::digest;
+use mcp_oauth_support::UntrustedText;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
@@ -27,7 +28,6 @@ use crate::{
         key::{KeySource, random},
     },
 };
-use mcp_oauth_support::UntrustedText;
 
 /// A store and its state in this process.
 pub(super) struct Files {

@@ -3,6 +3,7 @@
 //! an altered file alike (docs/hostile.md H145, H146).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use mcp_oauth_support::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -12,7 +13,6 @@ use crate::{
         key::{KEY_BYTES, Kdf, MasterKey, failed, random, random_key, subkey},
     },
 };
-use mcp_oauth_support::Secret;
 
 const CIPHER: &str = "aes-256-gcm";
 const PURPOSE: &str = "mcp-oauth wrapped master key";

@@ -1,5 +1,7 @@
 //! The master key of a store: decrypted with the key from the source, or created with the store.
 
+use mcp_oauth_support::Secret;
+
 use super::{
     directory::{Directory, KEY_FILE, STORE_FILE, corrupt},
     header::{Parameters, StoreHeader, StoreId},
@@ -12,7 +14,6 @@ use crate::{
         keychain::Entry,
     },
 };
-use mcp_oauth_support::Secret;
 
 /// The ID and the master key of a store. Both stay the same for as long as the store exists.
 pub(super) struct Opened {

@@ -16,6 +16,7 @@
 use std::io::{BufRead as _, BufReader, Read};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use mcp_oauth_support::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -31,7 +32,6 @@ use crate::{
         key::{KEY_BYTES, MasterKey, failed, random},
     },
 };
-use mcp_oauth_support::Secret;
 
 const FORMAT: &str = "mcp-oauth sealed record";
 const VERSION: u64 = 1;

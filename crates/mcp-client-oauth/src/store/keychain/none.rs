@@ -1,8 +1,9 @@
 //! No keychain: this build or this system has none. `keychain:` still exists, and returns an error.
 
+use mcp_oauth_support::{Secret, UntrustedText};
+
 use super::entry::Entry;
 use crate::error::KeychainErrorKind;
-use mcp_oauth_support::{Secret, UntrustedText};
 
 /// A keychain, which does not exist here.
 pub(super) enum Keychain {}

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use keyring_core::{Error, api::CredentialStore};
+use mcp_oauth_support::Secret;
 
 use super::entry::Entry;
 use crate::error::KeychainErrorKind;
-use mcp_oauth_support::Secret;
 
 #[cfg_attr(target_os = "linux", path = "system/linux.rs")]
 #[cfg_attr(target_os = "macos", path = "system/macos.rs")]

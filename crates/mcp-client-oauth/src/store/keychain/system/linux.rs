@@ -3,11 +3,11 @@
 use std::{error::Error as _, sync::Arc};
 
 use keyring_core::{Error, api::CredentialStore};
+use mcp_oauth_support::UntrustedText;
 use secret_service::{EncryptionType, blocking::SecretService};
 use zbus_secret_service_keyring_store::Store;
 
 use crate::error::KeychainErrorKind;
-use mcp_oauth_support::UntrustedText;
 
 /// The label that the user sees in the list of the keychain.
 pub(super) const MODIFIERS: &[(&str, &str)] = &[("label", "Key of an MCP token store")];

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use apple_native_keyring_store::keychain::Store;
 use keyring_core::{Error, api::CredentialStore};
+use mcp_oauth_support::UntrustedText;
 
 use crate::{error::KeychainErrorKind, store::key::KEYCHAIN_SERVICE};
-use mcp_oauth_support::UntrustedText;
 
 /// This keychain needs no modifiers.
 pub(super) const MODIFIERS: &[(&str, &str)] = &[];

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use keyring_core::{Error, api::CredentialStore};
+use mcp_oauth_support::UntrustedText;
 use windows_native_keyring_store::Store;
 
 use crate::{error::KeychainErrorKind, store::key::KEYCHAIN_SERVICE};
-use mcp_oauth_support::UntrustedText;
 
 /// The files of the store stay on this computer, and so does their key.
 pub(super) const MODIFIERS: &[(&str, &str)] = &[("persistence", "Local")];

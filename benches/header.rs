@@ -40,7 +40,7 @@ fn session() -> Session {
     let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
     let endpoint = |text| EndpointUrl::parse(text, AddressSpace::Public).unwrap();
     let metadata = ServerMetadata::manual(
-        Issuer::new("https://as.example"),
+        Issuer::from("https://as.example"),
         endpoint("https://as.example/authorize"),
         endpoint("https://as.example/token"),
     );
@@ -51,7 +51,7 @@ fn session() -> Session {
     tokens.expires_at = Some(platform.clock.now() + Duration::from_secs(3600));
     let identity =
         ClientIdentity::MetadataDocument("https://app.example/client.json".parse().unwrap());
-    let (key, store) = (LoginKey::new(server.clone()), TokenStore::memory());
+    let (key, store) = (LoginKey::from(server.clone()), TokenStore::memory());
     let client = Client::with_platform(platform, store.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

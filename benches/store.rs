@@ -12,10 +12,8 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use criterion::{Criterion, criterion_group, criterion_main};
 use data_encoding::HEXLOWER;
-use mcp_client_oauth::{
-    Secret,
-    store::{Backend as _, EncryptedFileStore, Entry, KeySource, NameQuery},
-};
+use mcp_client_oauth::Secret;
+use mcp_oauth_store::{Backend as _, EncryptedFileStore, Entry, KeySource, NameQuery};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

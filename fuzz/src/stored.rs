@@ -6,10 +6,8 @@ use std::{
     sync::OnceLock,
 };
 
-use mcp_client_oauth::{
-    Secret, TokenStore,
-    store::{Backend, EncryptedFileStore, Entry, KeySource, LoginKey, MemoryBackend, NameQuery},
-};
+use mcp_client_oauth::{Secret, TokenStore, store::LoginKey};
+use mcp_oauth_store::{Backend, EncryptedFileStore, Entry, KeySource, MemoryBackend, NameQuery};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -29,7 +27,7 @@ pub fn record(bytes: &[u8]) {
         let content = Entry::new(Secret::new(bytes.to_vec()));
         backend.put(NAME, None, &content).await.expect("memory");
         let store = TokenStore::new(backend.clone());
-        let key = LoginKey::new(SERVER.parse().expect("a server URL"));
+        let key = LoginKey::try_from(SERVER).expect("a server URL");
         let mut lock = match store.lock(&key).await {
             Ok(lock) => lock,
             Err(error) => return assert!(error.to_string().len() < 1024),

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{
     AssertionSource, Client, Grant, IdentityProvider, Login, Secret, ServerUrl, TokenStore,
-    adapters::rmcp::connect_with,
+    adapters::rmcp::connect,
     flow::{Challenge, Issuer, PreregisteredClient, PrivateKey},
     platform::{AddressSpace, Interaction, Platform, Request, ReqwestClient},
 };
@@ -69,14 +69,14 @@ async fn visit(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
     let challenge = challenge(&*refused).ok_or(refused)?;
     let client = Client::builder()
         .store(TokenStore::memory())
-        .interaction(Arc::new(Browser(Platform::system())))
+        .interaction(Arc::new(Browser(Platform::default())))
         .client_metadata_url(DOCUMENT.parse()?, None)
         .build()
         .await?;
     let login = settings.apply(client.login(server).challenge(challenge))?;
     let session = login.on_demand().await?;
     let network = ReqwestClient::default();
-    use_tools(connect_with(session, &network, Some(settings.lifecycle())).await?).await
+    use_tools(connect(session, &network, Some(settings.lifecycle())).await?).await
 }
 
 async fn use_openly(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
@@ -175,7 +175,7 @@ impl Settings {
                 login = login.private_key(PrivateKey::from_pem(key)?);
             }
             if let Some(issuer) = self.known("issuer") {
-                login = login.client_issuer(Issuer::new(issuer));
+                login = login.client_issuer(Issuer::from(issuer));
             }
         }
         Ok(login.grant(self.grant()?))
@@ -192,7 +192,7 @@ impl Settings {
         if let (Some(endpoint), Some(token)) =
             (self.known("idp_token_endpoint"), self.known("idp_id_token"))
         {
-            let issuer = Issuer::new(self.known("idp_issuer").unwrap_or_default());
+            let issuer = Issuer::from(self.known("idp_issuer").unwrap_or_default());
             let client =
                 PreregisteredClient::new(self.known("idp_client_id").unwrap_or_default(), None);
             let idp = IdentityProvider::new(issuer, endpoint, &client, given(token))?;

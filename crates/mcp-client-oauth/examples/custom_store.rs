@@ -15,10 +15,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_client_oauth::{
-    ClientBuilder, Error, Secret, Session, TokenStore,
-    store::{OneProcess, SimpleStore},
-};
+use mcp_client_oauth::{ClientBuilder, Error, Secret, Session, TokenStore};
+use mcp_oauth_store::{OneProcess, SimpleStore};
 use mcp_oauth_testbed::Testbed;
 use mcp_oauth_testing::contract;
 

@@ -24,7 +24,7 @@ use mcp_oauth_testbed::{
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let testbed = Testbed::start().await?;
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
-    let platform = Platform::system();
+    let platform = Platform::default();
 
     // 1. Find the authorization server.
     let discovery = flow::discover(&platform, &server, &DiscoveryOptions::default()).await?;

@@ -10,10 +10,8 @@
 
 use std::sync::Arc;
 
-use mcp_client_oauth::{
-    Client, LoginKey, Secret, TokenStore,
-    store::{EncryptedFileStore, KeySource},
-};
+use mcp_client_oauth::{Client, LoginKey, Secret, TokenStore};
+use mcp_oauth_store::{EncryptedFileStore, KeySource};
 use mcp_oauth_testbed::Testbed;
 
 mod support;

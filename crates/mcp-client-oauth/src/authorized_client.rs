@@ -10,4 +10,5 @@ mod send;
 pub use credentials::Credentials;
 pub use request::RequestBuilder;
 pub use response_head::ResponseHead;
-pub use send::AuthorizedClient;
+pub use send::send;
+pub(crate) use send::{AuthorizedClient, credentials};

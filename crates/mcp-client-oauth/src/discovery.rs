@@ -98,7 +98,7 @@ impl Discovery {
     pub(crate) fn manual(server: ServerUrl, metadata: ServerMetadata) -> Self {
         Self {
             quirks: Quirks::for_issuer(&metadata.issuer),
-            resource: Resource::new(server.resource_identifier()),
+            resource: Resource::from(server.resource_identifier()),
             address_space: AddressSpace::of_server(&server),
             server,
             metadata,

@@ -8,10 +8,10 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Method};
+use mcp_oauth_support::mutex::lock;
 use url::{Origin, Url};
 
 use crate::{
-    mutex::lock,
     platform::{Clock, HttpError, HttpErrorKind, Platform, Request, Response},
     proto::{
         dpop::{DpopKey, DpopNonce, PROOF, USE_NONCE},
@@ -32,10 +32,9 @@ pub struct ProofGenerator {
 
 /// A proof, for one request that is sent once.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct DpopProof {
+pub(crate) struct DpopProof {
     /// The value of the `DPoP` header, marked sensitive.
-    pub header: HeaderValue,
+    pub(crate) header: HeaderValue,
     nonce: Option<DpopNonce>,
 }
 
@@ -59,7 +58,7 @@ impl ProofGenerator {
     ///
     /// # Errors
     /// [`HttpErrorKind::MissingDpopProof`].
-    pub fn prove(
+    pub(crate) fn prove(
         &self,
         method: &Method,
         url: &Url,

@@ -25,16 +25,15 @@ mod discovery;
 mod non_interactive;
 mod registration;
 mod remedy;
-mod storage;
 
 pub use authorization::AuthorizationError;
 pub use discovery::{Attempt, DiscoveryError};
 pub use non_interactive::NonInteractiveGrantError;
 pub use registration::RegistrationError;
 pub use remedy::Remedy;
-use remedy::network_remedy;
-pub use storage::{KeychainErrorKind, TokenStorageError};
+use remedy::{network_remedy, storage_remedy};
 
+pub use mcp_oauth_store::TokenStorageError;
 pub use mcp_oauth_support::UntrustedText;
 
 pub use crate::{
@@ -42,7 +41,7 @@ pub use crate::{
     proto::{
         authorization::CallbackError, device::DeviceResponseError,
         registration::RegistrationResponseError, resource_metadata::ResourceMetadataError,
-        scope::ScopeError, server_metadata::ServerMetadataError, token::TokenError,
+        server_metadata::ServerMetadataError, token::TokenError,
         token_exchange::TokenExchangeError,
     },
     server_url::ServerUrlError,
@@ -53,6 +52,7 @@ use crate::{
         pkce::RandomError,
         private_key::SigningError,
         revocation::RevocationResponseError,
+        scope::ScopeError,
         server_metadata::Issuer,
     },
     server_url::ServerUrl,
@@ -126,7 +126,7 @@ impl Error {
             },
             Self::NonInteractiveGrant(cause) => cause.remedy(),
             Self::TokenRefresh(cause) => cause.remedy(),
-            Self::TokenStorage(cause) => cause.remedy(),
+            Self::TokenStorage(cause) => storage_remedy(cause),
             Self::Revocation(cause) => cause.remedy(),
             Self::Http(error) => network_remedy(error),
         }

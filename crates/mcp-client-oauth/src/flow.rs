@@ -5,7 +5,7 @@
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! use mcp_client_oauth::{ServerUrl, flow, platform::Platform, store::Record};
 //!
-//! let platform = Platform::system();
+//! let platform = Platform::default();
 //! let server: ServerUrl = "https://mcp.example.com/mcp".parse()?;
 //! let redirect_uri = "https://app.example.com/callback".parse()?;
 //!
@@ -36,7 +36,7 @@ pub use crate::{
         identify,
     },
     discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover},
-    dpop::{DpopProof, ProofGenerator},
+    dpop::ProofGenerator,
     grant::RecordedGrant,
     logout::revoke,
     proto::{

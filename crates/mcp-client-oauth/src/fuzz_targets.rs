@@ -2,7 +2,8 @@
 //!
 //! A fuzz target is one line that calls its function; the tests below call the same function with each file
 //! of `fuzz/seeds`, with a stable compiler. What a function asserts is what an attacker must never achieve; a
-//! panic, a hang or too much memory fails by itself. The files of a store are fuzzed in `fuzz/src`.
+//! panic, a hang or too much memory fails by itself. The files of a store are fuzzed in
+//! `fuzz/src`, event streams in `mcp-oauth-adapters`.
 
 #![allow(
     clippy::expect_used,
@@ -23,7 +24,6 @@ use crate::{
         challenge,
         device::{self, LONGEST_CODE_LIFE, LONGEST_INTERVAL, SHORTEST_INTERVAL},
         endpoint::EndpointUrl,
-        event_stream::{EventDecoder, EventTooLargeError},
         id_token::{Nonce, NonceCheck, check_nonce},
         oauth_error::OAuthErrorResponse,
         pkce::CodeVerifier,
@@ -49,7 +49,6 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("callback", callback),
     ("challenge", challenge),
     ("device", device),
-    ("event_stream", event_stream),
     ("id_token", id_token),
     ("oauth_error", oauth_error),
     ("private_key", private_key),
@@ -103,7 +102,7 @@ pub fn resource_metadata(body: &[u8]) {
 /// Any server metadata (RFC 8414): what is accepted has the requested issuer, with or without the
 /// slash of its empty path, and safe endpoints.
 pub fn server_metadata(body: &[u8]) {
-    let issuer = Issuer::new("https://as.example");
+    let issuer = Issuer::from("https://as.example");
     if let Ok(metadata) = ServerMetadata::parse(body, &issuer, AddressSpace::Public) {
         assert!(metadata.issuer.is_same_as(&issuer));
         assert_eq!(metadata.token_endpoint.as_url().scheme(), "https");
@@ -161,33 +160,6 @@ pub fn oauth_error(body: &[u8]) {
     }
 }
 
-/// Any event stream (WHATWG HTML §9.2): the events are the same in one piece and byte by byte, and
-/// the memory for it has a limit.
-pub fn event_stream(bytes: &[u8]) {
-    const LIMIT: usize = 64;
-    let read = |size: usize| -> Result<_, EventTooLargeError> {
-        let mut decoder = EventDecoder::new(LIMIT);
-        let mut events = Vec::new();
-        for piece in bytes.chunks(size) {
-            decoder.feed(piece)?;
-            while let Some(event) = decoder.event() {
-                assert!(!event.data.is_empty() && event.data.len() <= LIMIT);
-                events.push(event);
-            }
-        }
-        Ok((
-            events,
-            decoder.last_id().map(str::to_owned),
-            decoder.retry(),
-        ))
-    };
-    let (whole, bytewise) = (read(bytes.len().max(1)), read(1));
-    assert_eq!(whole.is_ok(), bytewise.is_ok());
-    if let (Ok(whole), Ok(bytewise)) = (whole, bytewise) {
-        assert_eq!(whole, bytewise);
-    }
-}
-
 /// Any device response (RFC 8628 §3.2): what is shown is visible ASCII, and every time is bounded.
 pub fn device(body: &[u8]) {
     let at = endpoint("https://as.example/device_authorization");
@@ -217,7 +189,7 @@ pub fn callback(input: &[u8]) {
     let authorize = endpoint("https://as.example/authorize");
     let token = endpoint("https://as.example/token");
     let server =
-        ServerMetadata::manual(Issuer::new("https://as.example"), authorize.clone(), token);
+        ServerMetadata::manual(Issuer::from("https://as.example"), authorize.clone(), token);
     let redirect_uri: Url = "http://127.0.0.1:1/callback".parse().expect("a URL");
     let request = AuthorizationRequest::new("client", &redirect_uri, None, None);
     let state = State::generate().expect("randomness");

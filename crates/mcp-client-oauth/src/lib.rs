@@ -17,9 +17,9 @@
 //! | [`Client`] | logs in, opens stored logins, lists them, logs out |
 //! | [`Login`] | the options of one login: account, scope, [`Grant`], client ID |
 //! | [`Session`] | authorized requests, the header alone, a token |
-//! | [`TokenStore`] | where tokens are stored; [`store`] has the trait of a store of your own |
+//! | [`TokenStore`] | where tokens are stored; the crate `mcp-oauth-store` has the stores, and the trait of a store of your own |
 //! | [`Error`], [`Remedy`] | what failed, and what to do about it |
-//! | [`adapters`] | tokens for other HTTP stacks: tower, `reqwest-middleware`, `WebSockets`, `rmcp` |
+//! | [`adapters`] | tokens for other HTTP stacks and `rmcp`; more in the crate `mcp-oauth-adapters` |
 //! | [`platform`] | the interfaces to the outside: network, clock, interaction with the user |
 //! | [`flow`] | each step of a login alone |
 //!
@@ -37,10 +37,6 @@
 //! | `reqwest` | yes | an HTTP client with the address policy |
 //! | `browser` | yes | opens the user's browser |
 //! | `mcp` | no | [`adapters`]: an `rmcp` client that sends tokens |
-//! | `reqwest-middleware` | no | [`adapters`]: tokens for a chain of `reqwest-middleware` |
-//! | `rmcp-credentials` | no | [`adapters`]: the credentials of `rmcp` in the stores of this crate |
-//! | `tower` | no | [`adapters`]: tokens for any client that is a `tower::Service` |
-//! | `websocket` | no | [`adapters`]: tokens for the sockets of `tokio-tungstenite` |
 //!
 //! The crate `mcp-oauth-testing` has test doubles of the clock, the network and the user interaction.
 //! Without `reqwest` or `browser`, pass your own implementation: [`Client::with_platform`].
@@ -60,14 +56,12 @@ pub mod fuzz_targets;
 mod grant;
 mod login;
 mod logout;
-mod mutex;
 pub mod platform;
 mod proto;
 mod quirks;
 mod server_url;
 pub mod store;
 mod stored_session;
-mod system_time;
 mod token_request;
 mod token_source;
 

@@ -95,21 +95,23 @@ enum WrittenName {
     },
 }
 
+/// An alias of the authorization server that discovery finds.
+impl From<Issuer> for IssuerAlias {
+    fn from(name: Issuer) -> Self {
+        Self { name, of: None }
+    }
+}
+
 impl From<WrittenName> for IssuerAlias {
     fn from(written: WrittenName) -> Self {
         match written {
-            WrittenName::Alone(name) => Self::new(name),
+            WrittenName::Alone(name) => Self::from(name),
             WrittenName::Whole { name, of } => Self { name, of },
         }
     }
 }
 
 impl IssuerAlias {
-    /// Creates an alias of the authorization server that discovery finds.
-    pub fn new(name: Issuer) -> Self {
-        Self { name, of: None }
-    }
-
     fn is_of(&self, issuer: &Issuer) -> bool {
         self.of.as_ref().is_none_or(|of| of == issuer)
     }
@@ -230,7 +232,7 @@ impl Quirks {
     /// Returns the aliases that are accepted in a callback of `issuer`.
     pub(crate) fn names_in_callback(&self, issuer: &Issuer) -> Vec<Issuer> {
         let mut names = self.names_of(issuer);
-        names.extend((issuer.as_str() == MONDAY).then(|| Issuer::new(MONDAY_IN_CALLBACK)));
+        names.extend((issuer.as_str() == MONDAY).then(|| Issuer::from(MONDAY_IN_CALLBACK)));
         names
     }
 
@@ -317,7 +319,7 @@ fn entra_template(issuer: &Issuer) -> Option<Issuer> {
         let tenant = tenant.strip_prefix(host)?.strip_prefix('/')?;
         let tenant = tenant.strip_suffix("/v2.0")?;
         let is_known = ENTRA_TENANTS.contains(&tenant);
-        is_known.then(|| Issuer::new(format!("https://{host}/{{tenantid}}/v2.0")))
+        is_known.then(|| Issuer::from(format!("https://{host}/{{tenantid}}/v2.0")))
     })
 }
 
@@ -341,7 +343,7 @@ mod tests {
     use super::*;
 
     fn known(issuer: &str) -> Quirks {
-        Quirks::for_issuer(&Issuer::new(issuer))
+        Quirks::for_issuer(&Issuer::from(issuer))
     }
 
     #[test]
@@ -397,7 +399,7 @@ mod tests {
     #[test]
     fn three_entra_tenants_and_the_monday_callback_have_a_known_alias() {
         let names = |issuer: &str| {
-            let (quirks, issuer) = (Quirks::default(), Issuer::new(issuer));
+            let (quirks, issuer) = (Quirks::default(), Issuer::from(issuer));
             let known = [
                 quirks.names_in_metadata(&issuer),
                 quirks.names_in_callback(&issuer),
@@ -451,14 +453,14 @@ mod tests {
 
     #[test]
     fn an_alias_is_valid_for_the_issuer_that_it_is_bound_to() {
-        let [one, other] = ["https://one.example", "https://other.example"].map(Issuer::new);
+        let [one, other] = ["https://one.example", "https://other.example"].map(Issuer::from);
         let own = Quirks {
-            issuers: vec![IssuerAlias::new(Issuer::new("https://name.example"))],
+            issuers: vec![IssuerAlias::from(Issuer::from("https://name.example"))],
             ..Quirks::default()
         };
         assert_eq!(own.names_of(&one).len(), 1);
         let bound = own.bind_issuer(&one).bind_issuer(&other);
-        assert_eq!(bound.names_of(&one), [Issuer::new("https://name.example")]);
+        assert_eq!(bound.names_of(&one), [Issuer::from("https://name.example")]);
         assert_eq!(bound.names_of(&other), []);
     }
 
@@ -466,9 +468,9 @@ mod tests {
     fn fields_that_are_not_set_are_not_serialized() {
         assert_eq!(serde_json::to_string(&Quirks::default()).unwrap(), "{}");
         let own = Quirks {
-            resource: Some(ResourceParameter::Override(Resource::new("api://x"))),
+            resource: Some(ResourceParameter::Override(Resource::from("api://x"))),
             form_encoded_responses: Some(false),
-            issuers: vec![IssuerAlias::new(Issuer::new("https://other.example"))],
+            issuers: vec![IssuerAlias::from(Issuer::from("https://other.example"))],
             ..Quirks::default()
         };
         let written = serde_json::to_string(&own).unwrap();

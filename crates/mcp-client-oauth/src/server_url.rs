@@ -138,7 +138,7 @@ impl ServerUrl {
     }
 
     /// Returns whether `url` has this server's origin and lies at or below its path, by whole segments.
-    pub fn covers(&self, url: &Url) -> bool {
+    pub(crate) fn covers(&self, url: &Url) -> bool {
         covers(&self.url, url)
     }
 }

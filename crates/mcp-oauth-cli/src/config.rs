@@ -6,7 +6,8 @@ use std::{
 };
 
 use etcetera::BaseStrategy as _;
-use mcp_client_oauth::{Secret, store::EncryptedFileStore};
+use mcp_client_oauth::Secret;
+use mcp_oauth_store::EncryptedFileStore;
 
 use crate::{
     args::{Global, NetworkFlags},

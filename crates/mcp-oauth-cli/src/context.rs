@@ -6,8 +6,9 @@ use mcp_client_oauth::{
     Client, ServerUrl, Session, TokenStore,
     error::{AuthorizationError, ServerUrlError},
     platform::{Browser, Platform, ReqwestClient, SystemClock},
-    store::{LoginKey, Record, SelectionReason},
+    store::{LoginKey, Record},
 };
+use mcp_oauth_store::SelectionReason;
 
 use crate::{
     args::TargetArgs,
@@ -109,7 +110,7 @@ impl Context {
         };
         let key = match &server {
             Some(server) => server.key(),
-            None => LoginKey::new(parse_url(&typed)?),
+            None => LoginKey::from(parse_url(&typed)?),
         };
         let key = match &arguments.account {
             Some(account) => LoginKey::from(key.server()).with_account(account),

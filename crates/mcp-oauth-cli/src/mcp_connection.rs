@@ -5,7 +5,10 @@ use std::{error::Error as StdError, future::Future, io, time::Duration};
 
 use mcp_client_oauth::{
     Error, ServerUrl, Session,
-    adapters::rmcp::{ConnectError, authorization_error, connect_with, network_cause},
+    adapters::{
+        self,
+        rmcp::{ConnectError, connect},
+    },
     error::{HttpError, HttpErrorKind, UntrustedText},
     platform::{Platform, ReqwestClient},
 };
@@ -31,7 +34,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) async fn open(session: Session, network: &ReqwestClient) -> Result<Self, Failure> {
         let server = session.key().server().clone();
-        let connected = connect_with(session, network, None).await;
+        let connected = connect(session, network, None).await;
         let service = connected.map_err(|error| connect_failure(error, &server))?;
         Ok(Self { service, server })
     }
@@ -118,12 +121,11 @@ fn connect_failure(error: ConnectError, server: &ServerUrl) -> Failure {
 
 /// Returns the failure of an `action` on the server.
 fn service_failure(action: &str, error: &(dyn StdError + 'static), server: &ServerUrl) -> Failure {
-    if let Some(own) = authorization_error(error) {
-        return own.clone().into();
-    }
-    let http = network_cause(error).map(|cause| HttpError::new(server.as_url(), cause));
-    if let Some(http) = http.filter(is_about_certificates) {
-        return Error::from(http).into();
+    match adapters::rmcp::cause_of(error, server) {
+        // The other failures of the network are described below.
+        Some(Error::Http(http)) if !is_about_certificates(&http) => {}
+        Some(cause) => return cause.into(),
+        None => {}
     }
     match reason(error) {
         Some(Reason::Refused) => {

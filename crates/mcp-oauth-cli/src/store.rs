@@ -7,11 +7,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use mcp_client_oauth::{
-    Secret, TokenStore,
-    error::TokenStorageError,
-    store::{AutoOptions, EncryptedFileStore, KeyKind, KeySource, StoreSelection},
-};
+use mcp_client_oauth::{Secret, TokenStore, error::TokenStorageError};
+use mcp_oauth_store::{AutoOptions, EncryptedFileStore, KeyKind, KeySource, StoreSelection};
 use mcp_oauth_vault::{VaultError, VaultStore};
 
 use crate::{
@@ -76,8 +73,8 @@ pub(crate) async fn open_for_writing(
             let mut options = AutoOptions::default();
             options.directory = Some(directory.to_owned());
             options.password = password(directory, kind, &config.password)?;
-            let (store, choice) = TokenStore::auto(&options).await?;
-            return Ok((store, Some(choice)));
+            let (files, choice) = mcp_oauth_store::auto(&options).await?;
+            return Ok((TokenStore::new(Arc::new(files)), Some(choice)));
         }
         Key::Keychain => in_keychain(directory, kind, &config.password)?,
         Key::File => password(directory, kind, &config.password)?

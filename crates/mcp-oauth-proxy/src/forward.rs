@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use mcp_client_oauth::{
-    adapters::{Event, EventStream},
-    error::UntrustedText,
-};
+use mcp_client_oauth::error::UntrustedText;
+use mcp_oauth_adapters::{Event, EventStream};
 use serde_json::value::RawValue;
 
 use crate::{

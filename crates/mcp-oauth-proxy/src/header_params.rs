@@ -9,11 +9,10 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use mcp_oauth_support::mutex::lock;
 use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::mutex::lock;
 
 const ANNOTATION: &str = "x-mcp-header";
 /// The maximum depth of an annotation in a schema. Real schemas are less deep.

@@ -5,7 +5,8 @@ use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use mcp_client_oauth::{adapters::EventStream, error::UntrustedText, platform::Body};
+use mcp_client_oauth::{error::UntrustedText, platform::Body};
+use mcp_oauth_adapters::EventStream;
 use tokio::sync::{oneshot, watch};
 use url::Url;
 

@@ -21,7 +21,8 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let testbed = Testbed::start().await?;
 //! # let url = testbed.server_url();
-//! # let platform = Platform::system().with_interaction(Arc::new(Approves));
+//! # let mut platform = Platform::default();
+//! # platform.interaction = Arc::new(Approves);
 //! # let (mut app, pipes) = tokio::io::duplex(1 << 16);
 //! # let (reader, writer) = tokio::io::split(pipes);
 //! let client = Client::with_platform(platform, TokenStore::memory());
@@ -64,7 +65,6 @@ mod legacy_sse;
 mod lines;
 mod listen;
 mod mcp_client;
-mod mutex;
 mod offline_responses;
 mod pending_requests;
 mod pipes;

@@ -211,7 +211,7 @@ impl Endpoint {
         let id = message
             .as_ref()
             .and_then(|message| message.raw_id.as_deref());
-        let mut response = Response::new(Body::full(error_response(id, code, &text, data)));
+        let mut response = Response::new(Body::from(error_response(id, code, &text, data)));
         *response.status_mut() = status;
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -253,7 +253,7 @@ fn end_to_end_headers(headers: &HeaderMap) -> HeaderMap {
 }
 
 fn text_response(status: StatusCode, why: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::full(Bytes::from_static(why.as_bytes())));
+    let mut response = Response::new(Body::from(Bytes::from_static(why.as_bytes())));
     *response.status_mut() = status;
     response
 }

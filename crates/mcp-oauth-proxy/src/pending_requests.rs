@@ -7,13 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use mcp_oauth_support::mutex::lock;
 use serde_json::value::RawValue;
 use tokio::{
     sync::{Notify, oneshot},
     task::AbortHandle,
 };
 
-use crate::{jsonrpc::Id, mutex::lock};
+use crate::jsonrpc::Id;
 
 /// The requests without a response.
 #[derive(Debug, Default)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header;
 use mcp_client_oauth::{
-    adapters::EventStream,
     error::{HttpError, UntrustedText},
     platform::Body,
 };
+use mcp_oauth_adapters::EventStream;
 use url::Url;
 
 use crate::{error::ProxyError, settings::Limits};
@@ -105,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_html_page_is_not_read_as_a_message() {
-        let page = Body::full(Bytes::from_static(b"<p>Sign in</p>"));
+        let page = Body::from(Bytes::from_static(b"<p>Sign in</p>"));
         let error = read("text/html; charset=utf-8", page, Limits::DEFAULT).await;
         let text = error.unwrap_err().to_string();
         assert!(text.contains("HTTP 200 OK with text/html"), "{text}");
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_of_whitespace_is_nothing() {
-        let body = Body::full(Bytes::from_static(b" \r\n"));
+        let body = Body::from(Bytes::from_static(b" \r\n"));
         let body = read("text/plain", body, Limits::DEFAULT).await.unwrap();
         assert!(matches!(body, McpBody::Nothing), "{body:?}");
     }
@@ -125,7 +125,7 @@ mod tests {
             size: 4,
             ..Limits::DEFAULT
         };
-        let body = Body::full(Bytes::from_static(b"[1,2]"));
+        let body = Body::from(Bytes::from_static(b"[1,2]"));
         let error = read("application/json", body, limits).await.unwrap_err();
         assert!(matches!(error, ProxyError::TooLarge { limit: 4, .. }));
     }

@@ -4,7 +4,7 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use std::sync::Arc;
 //!
-//! use mcp_client_oauth::store::MemoryBackend;
+//! use mcp_oauth_store::MemoryBackend;
 //! use mcp_oauth_testing::contract;
 //!
 //! contract::check(Arc::new(MemoryBackend::default())).await;
@@ -21,10 +21,8 @@ use std::{
     task::Poll,
 };
 
-use mcp_client_oauth::{
-    error::TokenStorageError,
-    store::{Backend, Revision},
-};
+use mcp_client_oauth::error::TokenStorageError;
+use mcp_oauth_store::{Backend, Revision};
 use tokio::task::JoinSet;
 
 use self::calls::{conflict, content, delete, entry, expect_ok, get, names, put, start};

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use mcp_client_oauth::{
-    Remedy,
-    error::{HttpErrorKind, TokenStorageError, UntrustedText, UrlPolicyError},
-};
+use mcp_client_oauth::error::{HttpErrorKind, TokenStorageError, UntrustedText, UrlPolicyError};
 use url::Url;
 
 /// The reason why a Vault or OpenBao did not store or return a record.
@@ -92,30 +89,17 @@ pub enum VaultError {
 }
 
 impl VaultError {
-    /// Returns what to do about it.
-    pub(crate) fn remedy(&self) -> Remedy {
+    /// Returns whether the same request may succeed later.
+    pub(crate) fn is_temporary(&self) -> bool {
         match self {
-            Self::Unreachable(
+            Self::Unreachable(cause) => matches!(
+                cause,
                 HttpErrorKind::Connect(_)
-                | HttpErrorKind::Interrupted(_)
-                | HttpErrorKind::TimedOut(_),
-            )
-            | Self::Sealed
-            | Self::Unavailable { .. } => Remedy::Retry,
-            Self::Unreachable(_)
-            | Self::Address(_)
-            | Self::Path(_)
-            | Self::Uninitialized
-            | Self::Redirect(_)
-            | Self::Denied { .. }
-            | Self::Token(_)
-            | Self::AppRole { .. }
-            | Self::NoMount(_)
-            | Self::NotKv2 { .. }
-            | Self::Refused { .. }
-            | Self::Malformed(_)
-            | Self::Random
-            | Self::Stopped => Remedy::Reconfigure,
+                    | HttpErrorKind::Interrupted(_)
+                    | HttpErrorKind::TimedOut(_)
+            ),
+            Self::Sealed | Self::Unavailable { .. } => true,
+            _ => false,
         }
     }
 }
@@ -125,7 +109,7 @@ impl VaultError {
     pub(crate) fn at(self, address: &Url) -> TokenStorageError {
         TokenStorageError::Backend {
             location: format!("the vault at {address}"),
-            remedy: self.remedy(),
+            is_temporary: self.is_temporary(),
             source: Arc::new(self),
         }
     }

@@ -26,6 +26,7 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// An agent in front of a Vault can require this header of every request, against forged requests.
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 
@@ -217,12 +218,15 @@ impl Server {
         token: Option<&Secret<String>>,
     ) -> Result<Request, TokenStorageError> {
         // The user gave the address, so it may be in any network.
-        let mut request = Request::json(self.url(call), AddressSpace::Loopback, call.body.clone());
-        request.method = call.method.clone();
+        let (method, url) = (call.method.clone(), self.url(call));
+        let mut request = Request::new(method, url, AddressSpace::Loopback);
+        request.body = call.body.clone();
         request.deadline = REQUEST_DEADLINE;
         request.body_limit = RESPONSE_LIMIT;
         let headers = &mut request.headers;
         headers.insert(REQUEST, HeaderValue::from_static("true"));
+        headers.insert(header::ACCEPT, JSON);
+        headers.insert(header::CONTENT_TYPE, JSON);
         if let Some(namespace) = &self.namespace {
             headers.insert(NAMESPACE, namespace.clone());
         }

@@ -14,10 +14,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_client_oauth::{
-    error::{TokenStorageError, UntrustedText},
-    store::{LockGuard, Revision},
-};
+use mcp_client_oauth::error::{TokenStorageError, UntrustedText};
+use mcp_oauth_store::{LockGuard, Revision};
 use serde::{Deserialize, Serialize};
 use tokio::{runtime::Handle, sync::OwnedMutexGuard};
 

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use etcetera::BaseStrategy as _;
-use mcp_client_oauth::{Remedy, Secret, error::TokenStorageError, platform::AddressSpace};
+use mcp_client_oauth::{Secret, error::TokenStorageError, platform::AddressSpace};
 use url::{ParseError, Url};
 
 use crate::error::VaultError;
@@ -120,7 +120,7 @@ impl VaultOptions {
                 .map_err(|source: ParseError| TokenStorageError::Backend {
                     location: "the vault token store failed".to_owned(),
                     source: Arc::new(source),
-                    remedy: Remedy::Reconfigure,
+                    is_temporary: false,
                 })?;
         let path = address.path().to_owned();
         address.set_path("");

@@ -4,11 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::{digest, rand};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use mcp_client_oauth::{
-    Secret,
-    error::UntrustedText,
-    store::{Entry, Revision, StoredEntry},
-};
+use mcp_client_oauth::{Secret, error::UntrustedText};
+use mcp_oauth_store::{Entry, Revision, StoredEntry};
 use serde::{Deserialize, Serialize};
 
 use crate::error::VaultError;

@@ -7,7 +7,9 @@ use mcp_client_oauth::{
     TokenStore,
     error::TokenStorageError,
     platform::{Clock, HttpClient, ReqwestClient, SystemClock},
-    store::{Backend, Entry, LockGuard, NamePage, NameQuery, Revision, StoredEntry, account_of},
+};
+use mcp_oauth_store::{
+    Backend, Entry, LockGuard, NamePage, NameQuery, Revision, StoredEntry, account_of,
 };
 use tokio::task::JoinSet;
 

@@ -35,8 +35,9 @@ use url::Url;
 use crate::{
     authorized_client::{Credentials, retry::with_token},
     error::Error,
-    platform::{self, HttpErrorKind, METADATA_DEADLINE, ReqwestClient},
+    platform::{self, HttpError, HttpErrorKind, METADATA_DEADLINE, ReqwestClient},
     proto::{challenge::Challenge, dpop, token::AuthScheme},
+    server_url::ServerUrl,
     token_source::TokenSource,
 };
 
@@ -51,7 +52,7 @@ const MAX_PROBES: usize = 2;
 ///
 /// `rmcp` returns only the first `WWW-Authenticate` line of a 403. A server that requests a wider scope
 /// in a second line gets no step-up here: the request fails with 403. Probing for that line could
-/// execute the request twice. [`AuthorizedClient`](super::AuthorizedClient) reads every line.
+/// execute the request twice. [`Session::send`](crate::Session::send) reads every line.
 #[derive(Clone)]
 pub struct RmcpHttpClient {
     http: reqwest::Client,
@@ -83,23 +84,15 @@ fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
     capabilities
 }
 
-/// Connects to the server of `source` and negotiates the protocol version: 2026-07-28 if the server
-/// supports it, otherwise an earlier one by `initialize`. Uses the default [`ReqwestClient`].
+/// Connects to the server of `source` over the connections of `network`. A `lifecycle` is given if the
+/// server's protocol version is known; else it is negotiated: 2026-07-28 if the server supports it, otherwise
+/// an earlier one by `initialize`.
+///
+/// [`Session::mcp`](crate::Session::mcp) does this with the tokens of a session and the default network.
 ///
 /// # Errors
 /// [`ConnectError`]; a missing login is an error before the first request.
 pub async fn connect(
-    source: impl TokenSource + 'static,
-) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-    connect_with(source, &ReqwestClient::default(), None).await
-}
-
-/// Does the same as [`connect`] over the connections of `network`: for other certificate authorities, a
-/// client certificate or a resolver. A `lifecycle` is given if the server's protocol version is known.
-///
-/// # Errors
-/// As [`connect`].
-pub async fn connect_with(
     source: impl TokenSource + 'static,
     network: &ReqwestClient,
     lifecycle: Option<ClientLifecycleMode>,
@@ -108,7 +101,7 @@ pub async fn connect_with(
     let mut client_config = ClientConfig::default();
     client_config.capabilities = capabilities(&source);
     let config = StreamableHttpClientTransportConfig::with_uri(source.server().as_str());
-    let client = RmcpHttpClient::with_http_client(source, network)?;
+    let client = RmcpHttpClient::new(source, network)?;
     let transport = StreamableHttpClientTransport::with_client(client, config);
     let lifecycle = lifecycle.unwrap_or_else(|| ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
@@ -120,9 +113,16 @@ pub async fn connect_with(
         .map_err(|error| Box::new(error).into())
 }
 
+/// Returns the error that made `rmcp` fail in a request to `server`: an error of this crate, such as a missing
+/// login, or a failure of the network. Accepts a `ServiceError`, a `ClientInitializeError`, or any error that
+/// has one of them as its source.
+pub fn cause_of(error: &(dyn StdError + 'static), server: &ServerUrl) -> Option<Error> {
+    let own = authorization_error(error).cloned();
+    own.or_else(|| Some(HttpError::new(server.as_url(), network_cause(error)?).into()))
+}
+
 /// Returns the network error that made `rmcp` fail, if any: a certificate that is not accepted, for example.
-/// Accepts the same errors as [`authorization_error`].
-pub fn network_cause(error: &(dyn StdError + 'static)) -> Option<HttpErrorKind> {
+fn network_cause(error: &(dyn StdError + 'static)) -> Option<HttpErrorKind> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<reqwest::Error>() {
@@ -136,9 +136,8 @@ pub fn network_cause(error: &(dyn StdError + 'static)) -> Option<HttpErrorKind> 
     None
 }
 
-/// Returns the error of this crate that made `rmcp` fail, if any: a missing login, for example. Accepts a
-/// `ServiceError`, a `ClientInitializeError`, or any error that has one of them as its source.
-pub fn authorization_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+/// Returns the error of this crate that made `rmcp` fail, if any: a missing login, for example.
+fn authorization_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         let carried = error
@@ -167,22 +166,11 @@ fn source_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdErro
 }
 
 impl RmcpHttpClient {
-    /// Creates a client that sends tokens of `source`, to its server only.
+    /// Creates a client that sends tokens of `source`, to its server only, over the connections of `network`.
     ///
     /// # Errors
     /// [`Error::Http`] if no HTTP client can be built.
-    pub fn new(source: impl TokenSource + 'static) -> Result<Self, Error> {
-        Self::with_http_client(source, &ReqwestClient::default())
-    }
-
-    /// Creates the same client over the connections of `network`.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub fn with_http_client(
-        source: impl TokenSource + 'static,
-        network: &ReqwestClient,
-    ) -> Result<Self, Error> {
+    pub fn new(source: impl TokenSource + 'static, network: &ReqwestClient) -> Result<Self, Error> {
         let http = network.client_of(source.server())?;
         let source = Arc::new(source);
         Ok(Self { http, source })

@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
+use mcp_oauth_support::mutex::lock;
 use serde::Serialize;
 use url::Url;
 
@@ -17,7 +18,6 @@ use super::{
 };
 use crate::{
     error::Error,
-    mutex::lock,
     platform::{AddressSpace, Body, HttpClient, HttpError, HttpErrorKind, Request, Response},
     proto::{challenge::Challenge, token::AccessToken},
     server_url::ServerUrlError,
@@ -59,11 +59,6 @@ impl Once {
 }
 
 impl AuthorizedClient {
-    /// Returns a request with `method`.
-    pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.request_to(method, Ok(url))
-    }
-
     /// Returns a request to `url`. If it is not valid, sending the request returns that error.
     pub(crate) fn request_to(
         &self,
@@ -142,7 +137,7 @@ impl RequestBuilder {
     /// # async fn run(session: mcp_client_oauth::Session) -> Result<(), Box<dyn std::error::Error>> {
     /// use mcp_client_oauth::platform::Body;
     ///
-    /// let file = Body::full(std::fs::read("notes.csv")?.into());      // or any `http_body::Body`
+    /// let file = Body::from(std::fs::read("notes.csv")?.into());      // or any `http_body::Body`
     /// let response = session.post("import").body_stream(file).send().await?;
     /// # Ok(())
     /// # }
@@ -160,14 +155,14 @@ impl RequestBuilder {
 
     /// Sets whether the request is sent again with another token when it is refused. On by default.
     pub fn retry_on_401(mut self, retry: bool) -> Self {
-        self.authorized = self.authorized.retry_on_401(retry);
+        self.authorized.retry = retry;
         self
     }
 
     /// Sends the request and reads the whole response, whatever its status.
     ///
     /// # Errors
-    /// As [`AuthorizedClient::send`], and [`Error::Http`].
+    /// As [`Session::send`](crate::Session::send), and [`Error::Http`].
     pub async fn send(self) -> Result<Response, Error> {
         if let Some(body) = self.stream.clone() {
             return self.send_stream(&body).await;
@@ -183,7 +178,7 @@ impl RequestBuilder {
     /// timeout applies to the head.
     ///
     /// # Errors
-    /// As [`AuthorizedClient::send`], and [`Error::Http`].
+    /// As [`Session::send`](crate::Session::send), and [`Error::Http`].
     pub async fn send_streaming(self) -> Result<http::Response<Body>, Error> {
         if let Some(body) = self.stream.clone() {
             return self.open_stream(&body).await;

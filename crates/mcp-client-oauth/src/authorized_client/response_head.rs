@@ -10,6 +10,11 @@ pub trait ResponseHead {
 
     /// Returns the headers.
     fn headers(&self) -> &HeaderMap;
+
+    /// Returns whether the request can be sent again: false if its body was sent and there is no copy of it.
+    fn can_retry(&self) -> bool {
+        true
+    }
 }
 
 impl<B> ResponseHead for http::Response<B> {

@@ -33,10 +33,6 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn of<B>(response: &http::Response<B>) -> Self {
-        Self::new(response.status(), response.headers())
-    }
-
     /// Copies only the headers that are needed here.
     pub(crate) fn new(status: StatusCode, all: &HeaderMap) -> Self {
         let mut headers = HeaderMap::new();
@@ -56,7 +52,7 @@ pub(crate) async fn exchange<T, F, Fut>(
     url: &Url,
     send: F,
     head: impl Fn(&T) -> Option<Head>,
-    may_retry: impl Fn() -> bool,
+    may_retry: impl Fn(&T) -> bool,
 ) -> Result<T, Error>
 where
     F: Fn(Credentials) -> Fut,
@@ -78,8 +74,9 @@ where
             Ok((outcome, challenge))
         }
     };
-    let refusal =
-        |(_, challenge): &(T, Option<Challenge>)| challenge.clone().filter(|_| may_retry());
+    let refusal = |(outcome, challenge): &(T, Option<Challenge>)| {
+        challenge.clone().filter(|_| may_retry(outcome))
+    };
     let (outcome, _) = with_token(source, method, url, attempt, refusal).await?;
     Ok(outcome)
 }

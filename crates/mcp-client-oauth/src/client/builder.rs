@@ -27,7 +27,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct ClientBuilder {
     platform: Platform,
@@ -35,18 +35,8 @@ pub struct ClientBuilder {
     identity: IdentityOptions,
 }
 
-impl Default for ClientBuilder {
-    fn default() -> Self {
-        Self {
-            platform: Platform::system(),
-            store: None,
-            identity: IdentityOptions::default(),
-        }
-    }
-}
-
 impl Client {
-    /// Creates a client with the best local store ([`TokenStore::auto`]), the user's browser and the network
+    /// Creates a client with the best local store ([`TokenStore::open`]`("auto:")`), the user's browser and the network
     /// of the system. Nothing is stored before the first login.
     ///
     /// # Errors
@@ -63,7 +53,7 @@ impl Client {
 }
 
 impl ClientBuilder {
-    /// Sets the store of the tokens. Without it, the best local store is used ([`TokenStore::auto`]).
+    /// Sets the store of the tokens. Without it, the best local store is used ([`TokenStore::open`]`("auto:")`).
     pub fn store(mut self, store: TokenStore) -> Self {
         self.store = Some(store);
         self
@@ -120,9 +110,10 @@ impl ClientBuilder {
 
 #[cfg(feature = "encrypted-file")]
 async fn local_store() -> Result<TokenStore, Error> {
-    let (store, selection) = TokenStore::auto(&crate::store::AutoOptions::default()).await?;
+    let (files, selection) =
+        mcp_oauth_store::auto(&mcp_oauth_store::AutoOptions::default()).await?;
     tracing::debug!(%selection, "selected a token store");
-    Ok(store)
+    Ok(TokenStore::new(Arc::new(files)))
 }
 
 #[cfg(not(feature = "encrypted-file"))]

@@ -8,11 +8,11 @@ use url::Url;
 
 use super::{interactive::InteractiveSession, state::Client};
 use crate::{
-    authorized_client::{AuthorizedClient, Credentials, RequestBuilder, ResponseHead},
+    authorized_client::{self, AuthorizedClient, Credentials, RequestBuilder, ResponseHead},
     dpop::ProofGenerator,
     error::Error,
     logout::Logout,
-    proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
+    proto::{challenge::Challenge, resource_metadata::Resource, token::AccessToken},
     server_url::ServerUrl,
     store::{LoginKey, Record},
     stored_session::StoredSession,
@@ -104,11 +104,6 @@ impl Session {
         self.current().map(|session| session.record())
     }
 
-    /// Returns the part of the requested scope that was not granted.
-    pub fn missing_scope(&self) -> Option<Scope> {
-        self.current()?.missing_scope()
-    }
-
     /// Returns a `GET` request. A relative `path` is appended to the server's path: `notes` at
     /// `https://host/mcp` is `https://host/mcp/notes`. A path with a leading slash starts at the host, and an
     /// absolute URL is used as it is; a token is sent only within the resource of the server (RFC 8707 §1).
@@ -157,16 +152,27 @@ impl Session {
         F: Fn(Credentials) -> Fut,
         Fut: Future<Output = Result<R, E>>,
     {
-        self.authorized().send(method, url, send).await
+        authorized_client::send(self, method, url, send).await
     }
 
-    /// Returns the credentials of one request with this `method` to `url`, for a caller that sends it once;
-    /// see [`AuthorizedClient::credentials`](crate::adapters::AuthorizedClient::credentials).
+    /// Returns the credentials of one request with this `method` to `url`: the `Authorization` header, and a
+    /// proof if the token is bound to a key. For a caller that sends the request itself, once; the response is
+    /// not seen here, so the caller replaces a refused token
+    /// ([`header_after_rejection`](Self::header_after_rejection)).
+    ///
+    /// ```no_run
+    /// # async fn run(session: mcp_client_oauth::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// let url = "https://mcp.example/mcp/notes".parse()?;
+    /// let mut headers = http::HeaderMap::new();
+    /// session.credentials(&http::Method::GET, &url).await?.apply(&mut headers);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn credentials(&self, method: &Method, url: &Url) -> Result<Credentials, Error> {
-        self.authorized().credentials(method, url).await
+        authorized_client::credentials(self, method, url).await
     }
 
     /// Returns the `Authorization` header with a valid token, which is refreshed if necessary. A token that is
@@ -260,7 +266,8 @@ impl Session {
         rmcp::service::RunningService<rmcp::RoleClient, rmcp::model::ClientConfig>,
         crate::adapters::rmcp::ConnectError,
     > {
-        crate::adapters::rmcp::connect(self.clone()).await
+        let network = crate::platform::ReqwestClient::default();
+        crate::adapters::rmcp::connect(self.clone(), &network, None).await
     }
 
     /// Removes the tokens of this login and revokes them at the server.

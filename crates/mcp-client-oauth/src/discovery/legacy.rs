@@ -92,7 +92,7 @@ impl Search<'_> {
         // The client built the issuer from the server's URL. Where plain http is allowed, as for a
         // server in development, the one slash that a URL type adds is no difference either
         // (RFC 3986 §6.2.3).
-        let slashed = Issuer::new(format!("{}/", issuer.as_str()));
+        let slashed = Issuer::from(format!("{}/", issuer.as_str()));
         let parsed = match ServerMetadata::parse_with_aliases(
             &document.body,
             &issuer,
@@ -124,7 +124,7 @@ impl Search<'_> {
     }
 
     fn legacy_issuer(&self) -> Issuer {
-        Issuer::new(self.server.as_url().origin().ascii_serialization())
+        Issuer::from(self.server.as_url().origin().ascii_serialization())
     }
 
     fn legacy_url(&self, path: &str) -> Result<EndpointUrl, DiscoveryError> {

@@ -1,5 +1,7 @@
 //! The remedy of each failure.
 
+use mcp_oauth_store::TokenStorageError;
+
 use crate::platform::{HttpError, HttpErrorKind};
 
 /// The action of a caller that resolves an [`Error`](super::Error).
@@ -14,6 +16,15 @@ pub enum Remedy {
     ContactServerOperator,
     /// Try the same again later.
     Retry,
+}
+
+/// Returns what to do about a failure of the token store.
+pub(super) fn storage_remedy(error: &TokenStorageError) -> Remedy {
+    if error.is_temporary() {
+        Remedy::Retry
+    } else {
+        Remedy::Reconfigure
+    }
 }
 
 /// Returns what to do about a failure of the network.

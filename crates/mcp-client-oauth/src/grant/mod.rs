@@ -71,12 +71,12 @@ pub enum Grant {
 impl Grant {
     /// Returns the name of the grant: `authorization_code`, `device_code`, `client_credentials`, `workload`
     /// or `enterprise`.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.flow().name()
     }
 
     /// Returns the MCP extension that describes the grant, if any. A client declares it in `_meta`.
-    pub fn extension(&self) -> Option<&'static str> {
+    pub(crate) fn extension(&self) -> Option<&'static str> {
         match self.flow() {
             GrantFlow::Interactive(_) => None,
             GrantFlow::NonInteractive(flow) => flow.extension(),
@@ -216,7 +216,7 @@ mod tests {
         for endpoint in endpoints {
             document[endpoint] = "https://as.example/endpoint".into();
         }
-        let issuer = Issuer::new("https://as.example");
+        let issuer = Issuer::from("https://as.example");
         let body = document.to_string();
         ServerMetadata::parse(body.as_bytes(), &issuer, AddressSpace::Public).unwrap()
     }

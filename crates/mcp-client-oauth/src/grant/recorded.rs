@@ -1,5 +1,7 @@
 //! The grant of a non-interactive login, as its record keeps it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{client_credentials, enterprise, workload_identity};
@@ -36,9 +38,16 @@ pub struct RecordedIdentityProvider {
     pub client: RegisteredClient,
 }
 
+/// The name of the grant, such as `client credentials`.
+impl fmt::Display for RecordedGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl RecordedGrant {
     /// Returns the name of the grant, as [`Grant::name`](super::Grant::name) does.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::ClientCredentials => client_credentials::NAME,
             Self::Workload {} => workload_identity::NAME,

@@ -81,7 +81,7 @@ impl Default for LoginOptions {
 impl LoginOptions {
     /// Returns the key under which a login with these options is stored.
     pub(crate) fn key(&self, server: &ServerUrl) -> LoginKey {
-        let key = LoginKey::new(server.clone());
+        let key = LoginKey::from(server.clone());
         match &self.account {
             Some(account) => key.with_account(account),
             None => key,

@@ -12,10 +12,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+#[cfg(feature = "reqwest")]
+use mcp_oauth_support::mutex::lock;
 
 use super::http_error::HttpErrorKind;
-#[cfg(feature = "reqwest")]
-use crate::mutex::lock;
 
 /// A streamed body of a response or a request. Dropping it closes the stream.
 pub struct Body(UnsyncBoxBody<Bytes, HttpErrorKind>);
@@ -24,11 +24,6 @@ impl Body {
     /// Wraps `body`.
     pub fn new(body: impl HttpBody<Data = Bytes, Error = HttpErrorKind> + Send + 'static) -> Self {
         Self(body.boxed_unsync())
-    }
-
-    /// Creates a body of `bytes`.
-    pub fn full(bytes: Bytes) -> Self {
-        Self::new(Full::new(bytes).map_err(|never| match never {}))
     }
 
     /// Returns the next bytes, never empty, or none at the end. Dropping the future loses no bytes.
@@ -79,6 +74,13 @@ impl Body {
     ) -> Result<Bytes, HttpErrorKind> {
         let read = tokio::time::timeout(deadline, self.read(limit)).await;
         read.unwrap_or(Err(HttpErrorKind::TimedOut(deadline)))
+    }
+}
+
+/// A body that is sent at once.
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::new(Full::new(bytes).map_err(|never| match never {}))
     }
 }
 

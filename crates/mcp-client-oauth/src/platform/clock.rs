@@ -7,8 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-
-use crate::system_time;
+use mcp_oauth_support::system_time;
 
 /// The source of time.
 #[async_trait]

@@ -38,7 +38,7 @@ pub trait HttpClient: Send + Sync {
     /// The default implementation reads the whole response before it returns.
     async fn send_streaming(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
         let response = http::Response::from(self.send(request).await?);
-        Ok(response.map(Body::full))
+        Ok(response.map(Body::from))
     }
 
     /// Does the same as [`send_streaming`](Self::send_streaming) with a streamed `body`, which replaces the
@@ -148,7 +148,7 @@ impl Request {
     }
 
     /// Creates a `POST` of a JSON text.
-    pub fn json(url: Url, address_space: AddressSpace, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn json(url: Url, address_space: AddressSpace, body: impl Into<Bytes>) -> Self {
         let mut request = Self::new(Method::POST, url, address_space).accepting_json();
         request.body = body.into();
         let json = HeaderValue::from_static("application/json");

@@ -60,6 +60,19 @@ pub struct Platform {
     pub(crate) rate_limiter: RateLimiter,
 }
 
+/// A platform of reqwest, the system clock and the user's browser. The HTTP client is built and its TLS roots
+/// are read by the first request.
+#[cfg(all(feature = "reqwest", feature = "browser"))]
+impl Default for Platform {
+    fn default() -> Self {
+        Self::new(
+            Arc::new(ReqwestClient::default()),
+            Arc::new(SystemClock),
+            Arc::new(Browser::default()),
+        )
+    }
+}
+
 impl Platform {
     /// Creates a platform of the given parts.
     pub fn new(
@@ -75,21 +88,9 @@ impl Platform {
         }
     }
 
-    /// Creates a platform of reqwest, the system clock and the user's browser.
-    ///
-    /// The HTTP client is built and its TLS roots are read by the first request.
-    #[cfg(all(feature = "reqwest", feature = "browser"))]
-    pub fn system() -> Self {
-        Self::new(
-            Arc::new(ReqwestClient::default()),
-            Arc::new(SystemClock),
-            Arc::new(Browser::default()),
-        )
-    }
-
     /// Replaces the interaction with the user.
     #[must_use]
-    pub fn with_interaction(mut self, interaction: Arc<dyn Interaction>) -> Self {
+    pub(crate) fn with_interaction(mut self, interaction: Arc<dyn Interaction>) -> Self {
         self.interaction = interaction;
         self
     }

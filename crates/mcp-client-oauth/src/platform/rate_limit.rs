@@ -6,9 +6,8 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
+use mcp_oauth_support::mutex::lock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::mutex::lock;
 
 /// The limit of concurrent token requests to one issuer.
 const CONCURRENCY: usize = 8;

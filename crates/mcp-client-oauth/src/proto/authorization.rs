@@ -253,7 +253,7 @@ impl PendingAuthorization {
         let expected = &self.issuer;
         let mismatch = |found: &str| CallbackError::Issuer {
             expected: expected.clone(),
-            found: Issuer::new(found),
+            found: Issuer::from(found),
         };
         match all(callback, "iss").as_slice() {
             [] if self.iss_required => Err(CallbackError::IssuerMissing(expected.clone())),
@@ -295,11 +295,11 @@ mod tests {
         let parse = |text| EndpointUrl::parse(text, AddressSpace::Public).unwrap();
         let token = parse("https://as.example/token");
         let mut server =
-            ServerMetadata::manual(Issuer::new("https://as.example"), parse(endpoint), token);
+            ServerMetadata::manual(Issuer::from("https://as.example"), parse(endpoint), token);
         server.authorization_response_iss_parameter_supported = iss_required;
         let (redirect, resource) = (
             REDIRECT.parse().unwrap(),
-            Resource::new("https://mcp.example"),
+            Resource::from("https://mcp.example"),
         );
         let scope = "a b".parse().unwrap();
         let request = AuthorizationRequest::new("c", &redirect, Some(&resource), Some(&scope));
@@ -335,11 +335,11 @@ mod tests {
     #[test]
     fn only_the_response_to_this_request_is_accepted() {
         use CallbackError as E;
-        let as_example = || Issuer::new("https://as.example");
+        let as_example = || Issuer::from("https://as.example");
         let mixed = |found: &str| {
             Some(E::Issuer {
                 expected: as_example(),
-                found: Issuer::new(found),
+                found: Issuer::from(found),
             })
         };
         let refused = |code: &str| Some(E::Refused(OAuthErrorResponse::new(code, None)));

@@ -607,7 +607,7 @@ mod tests {
         let body = STANDARD.encode(pair.to_pkcs8v1().unwrap());
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----");
         let key = PrivateKey::from_pem(&pem).unwrap();
-        let client = ClientAuth::signing("c", &key, Issuer::new("https://as"));
+        let client = ClientAuth::signing("c", &key, Issuer::from("https://as"));
         let endpoint = EndpointUrl::parse("https://as/token", AddressSpace::Public).unwrap();
         let send = || {
             let client = client.with_time(SystemTime::UNIX_EPOCH).unwrap();

@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     fn a_page_at_another_host_than_the_issuer_is_recognized() {
-        let issuer = Issuer::new("https://as.example");
+        let issuer = Issuer::from("https://as.example");
         assert!(
             !read(200, &document().to_string())
                 .unwrap()

@@ -56,11 +56,6 @@ impl EndpointUrl {
     pub fn as_url(&self) -> &Url {
         &self.0
     }
-
-    /// Returns scheme, host and port, for the user to read before they trust the URL.
-    pub fn origin(&self) -> String {
-        self.0.origin().ascii_serialization()
-    }
 }
 
 impl fmt::Display for EndpointUrl {

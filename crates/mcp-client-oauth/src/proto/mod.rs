@@ -14,7 +14,6 @@ pub(crate) mod client_auth;
 pub(crate) mod device;
 pub(crate) mod dpop;
 pub(crate) mod endpoint;
-pub(crate) mod event_stream;
 pub(crate) mod id_token;
 pub(crate) mod oauth_error;
 pub(crate) mod pkce;

@@ -90,14 +90,6 @@ pub enum PrivateKeyError {
     /// A key that no supported algorithm uses.
     #[error("it is neither a P-256, nor an Ed25519, nor an RSA key of 2048 to 8192 bits")]
     Unsupported,
-    /// An algorithm that is not supported, or that does not match the key type.
-    #[error("the algorithm `{requested}` does not match the key type; the key signs with {own}")]
-    Algorithm {
-        /// The requested algorithm.
-        requested: String,
-        /// The algorithm of the key.
-        own: &'static str,
-    },
 }
 
 /// The `jti` of one assertion.
@@ -138,20 +130,6 @@ impl PrivateKey {
     pub fn with_key_id(mut self, key_id: impl Into<String>) -> Self {
         self.key_id = Some(key_id.into());
         self
-    }
-
-    /// Returns the same key, if its algorithm has this name.
-    ///
-    /// # Errors
-    /// Fails if it does not.
-    pub fn for_algorithm(self, name: &str) -> Result<Self, PrivateKeyError> {
-        if name == self.algorithm.as_str() {
-            return Ok(self);
-        }
-        Err(PrivateKeyError::Algorithm {
-            requested: name.to_owned(),
-            own: self.algorithm.as_str(),
-        })
     }
 
     /// Returns the algorithm of the key.

@@ -135,7 +135,7 @@ fn read_all(body: &[u8], status: u16) {
     let _ = ResourceMetadata::parse(body, &server);
     let _ = ServerMetadata::parse(
         body,
-        &Issuer::new("https://as.example"),
+        &Issuer::from("https://as.example"),
         AddressSpace::Public,
     );
     let _ = OAuthErrorResponse::parse(body);
@@ -160,12 +160,12 @@ fn read_all(body: &[u8], status: u16) {
 fn started(endpoint: &str) -> (Url, PendingAuthorization) {
     let endpoint = EndpointUrl::parse(endpoint, AddressSpace::Public).unwrap();
     let server = ServerMetadata::manual(
-        Issuer::new("https://as.example"),
+        Issuer::from("https://as.example"),
         endpoint.clone(),
         endpoint.clone(),
     );
     let redirect = "http://127.0.0.1:1/callback".parse().unwrap();
-    let resource = Resource::new("https://mcp.example/mcp");
+    let resource = Resource::from("https://mcp.example/mcp");
     let request = AuthorizationRequest::new("client", &redirect, Some(&resource), None);
     let (state, verifier) = (
         State::generate().unwrap(),

@@ -19,11 +19,6 @@ const ISSUERS: usize = 8;
 pub struct Resource(String);
 
 impl Resource {
-    /// Creates an identifier from its text, unchanged.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
     /// Returns the text to send.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -33,6 +28,18 @@ impl Resource {
     /// resource is sent to no other URL (RFC 8707 §1).
     pub(crate) fn covers(&self, url: &Url) -> bool {
         Url::parse(&self.0).is_ok_and(|own| covers(&own, url))
+    }
+}
+
+impl From<&str> for Resource {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Resource {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 
@@ -116,7 +123,11 @@ impl ResourceMetadata {
             Scope::within_limits(wire.scopes_supported.unwrap_or_default());
         Ok(Self {
             resource: Resource(wire.resource),
-            authorization_servers: issuers.into_iter().take(ISSUERS).map(Issuer::new).collect(),
+            authorization_servers: issuers
+                .into_iter()
+                .take(ISSUERS)
+                .map(Issuer::from)
+                .collect(),
             scopes_supported,
             scopes_left_out,
             resource_name: wire.resource_name.map(UntrustedText::from),
@@ -218,7 +229,7 @@ mod tests {
         let parse = |body: &str| ResourceMetadata::parse(body.as_bytes(), &server);
         let irregular = r#"{"resource":"https://h/mcp","authorization_servers":["https://as",7],"scopes_supported":"x","resource_name":1e3,"x":[[]]}"#;
         let metadata = parse(irregular).unwrap();
-        assert_eq!(metadata.authorization_servers, [Issuer::new("https://as")]);
+        assert_eq!(metadata.authorization_servers, [Issuer::from("https://as")]);
         assert_eq!(
             (metadata.scopes_supported, metadata.resource_name),
             (None, None)

@@ -30,6 +30,7 @@ pub struct Scope(Vec<String>);
 /// Says why a text is not a valid scope.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "callers show it, and do not match on it")]
 pub enum ScopeError {
     /// No token in it.
     #[error("the scope is empty")]

@@ -16,11 +16,6 @@ use crate::platform::{AddressSpace, UrlPolicyError};
 pub struct Issuer(String);
 
 impl Issuer {
-    /// Creates an identifier from its text, unchanged.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -83,6 +78,18 @@ impl Issuer {
             urls.push(at(format!("{path}{OAUTH}")));
         }
         Ok(urls)
+    }
+}
+
+impl From<&str> for Issuer {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Issuer {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 
@@ -259,7 +266,7 @@ impl ServerMetadata {
         let unreadable = |reason: &str| ServerMetadataError::Unreadable(UntrustedText::new(reason));
         let wire: Wire =
             serde_json::from_slice(body).map_err(|error| unreadable(&error.to_string()))?;
-        let found = Issuer::new(wire.issuer.as_deref().unwrap_or_default());
+        let found = Issuer::from(wire.issuer.as_deref().unwrap_or_default());
         let issuer = if found == *expected || other.contains(&found) {
             expected.clone()
         } else if found.is_same_as(expected) {
@@ -351,7 +358,7 @@ mod tests {
     #[test]
     fn the_order_of_well_known_urls_is_that_of_the_specification() {
         let urls = |issuer: &str| -> Vec<String> {
-            let urls = Issuer::new(issuer)
+            let urls = Issuer::from(issuer)
                 .well_known_urls(AddressSpace::Public)
                 .unwrap();
             urls.iter().map(ToString::to_string).collect()
@@ -375,7 +382,7 @@ mod tests {
             );
         }
         assert!(
-            Issuer::new("http://as")
+            Issuer::from("http://as")
                 .well_known_urls(AddressSpace::Public)
                 .is_err()
         );
@@ -390,7 +397,7 @@ mod tests {
     }
 
     fn parse(document: &serde_json::Value) -> Result<ServerMetadata, ServerMetadataError> {
-        let expected = Issuer::new("https://as.example");
+        let expected = Issuer::from("https://as.example");
         ServerMetadata::parse(
             document.to_string().as_bytes(),
             &expected,
@@ -442,7 +449,7 @@ mod tests {
     #[test]
     fn an_empty_path_and_a_slash_are_one_issuer() {
         let parse = |expected: &str, found: &str| {
-            let expected = Issuer::new(expected);
+            let expected = Issuer::from(expected);
             let body = document(found).to_string();
             ServerMetadata::parse(body.as_bytes(), &expected, AddressSpace::Loopback)
                 .map(|metadata| metadata.issuer.as_str().to_owned())
@@ -483,7 +490,7 @@ mod tests {
     /// Clients and tokens stay bound to the requested issuer.
     #[test]
     fn an_accepted_alias_does_not_change_the_issuer() {
-        let [requested, named] = ["https://as.example/", "https://as.example"].map(Issuer::new);
+        let [requested, named] = ["https://as.example/", "https://as.example"].map(Issuer::from);
         let body = document(named.as_str()).to_string();
         let aliases = std::slice::from_ref(&named);
         let parsed = ServerMetadata::parse_with_aliases(
@@ -546,7 +553,7 @@ mod tests {
         let body = br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token","token_endpoint":"https://evil.example/token"}"#;
         let error = ServerMetadata::parse(
             body,
-            &Issuer::new("https://as.example"),
+            &Issuer::from("https://as.example"),
             AddressSpace::Public,
         );
         assert!(

@@ -1,5 +1,5 @@
-//! Step 5: storing tokens. A back end stores bytes by name; this module encodes records and client
-//! registrations as such bytes.
+//! Step 5: storing tokens. A back end (crate `mcp-oauth-store`) stores bytes by name; this module encodes
+//! records and client registrations as such bytes.
 
 use std::sync::Arc;
 
@@ -14,57 +14,12 @@ use crate::{
     client_registration::RegisteredClient, error::TokenStorageError, proto::server_metadata::Issuer,
 };
 
-#[cfg(feature = "encrypted-file")]
-mod auto_select;
-mod backend;
-#[cfg(feature = "encrypted-file")]
-mod encrypted;
-mod expiry;
-#[cfg(feature = "encrypted-file")]
-mod file_lock;
-#[cfg(feature = "encrypted-file")]
-mod hex;
-#[cfg(feature = "encrypted-file")]
-mod key;
-#[cfg(feature = "encrypted-file")]
-mod keychain;
-mod memory;
-mod migration;
-mod names;
-mod one_process;
-mod process_locks;
 mod record;
 mod used_clients;
 
-#[cfg(feature = "encrypted-file")]
-pub use auto_select::{AutoOptions, SelectionReason, StoreSelection, key_kinds};
-pub use backend::{Backend, Entry, LockGuard, Revision, StoredEntry};
-#[cfg(feature = "encrypted-file")]
-pub use encrypted::EncryptedFileStore;
-#[cfg(feature = "encrypted-file")]
-pub use key::{KeyKind, KeySource};
-pub use memory::MemoryBackend;
-pub use migration::{ConflictPolicy, MigrationCopy, MigrationError, Skipped};
-pub use names::{NamePage, NameQuery, account_of};
-pub use one_process::{OneProcess, SimpleStore};
+pub(crate) use mcp_oauth_store::Revision;
+use mcp_oauth_store::{Backend, Entry, LockGuard, NameQuery};
 pub use record::{LoginKey, Record};
-
-/// Opens a back end from the text after the colon of a store spec.
-type OpenBackend = fn(&str) -> Result<Arc<dyn Backend>, TokenStorageError>;
-
-/// The number of names that are requested from a back end at a time.
-const PAGE: u32 = 500;
-
-/// All back ends of this crate: the name in `name:rest`, and the function that opens it.
-const BACKENDS: &[(&str, OpenBackend)] = &[
-    #[cfg(feature = "encrypted-file")]
-    ("auto", auto_select::backend::open),
-    #[cfg(feature = "encrypted-file")]
-    ("file", encrypted::open),
-    #[cfg(feature = "keychain")]
-    ("keychain", encrypted::open_with_keychain),
-    ("memory", memory::open),
-];
 
 /// The lock of a record across tasks, processes and hosts, with the record as it was read under the lock.
 #[derive(Debug)]
@@ -151,57 +106,20 @@ impl TokenStore {
 
     /// Creates a store in memory, which ends with the process.
     pub fn memory() -> Self {
-        Self::new(Arc::new(MemoryBackend::default()))
+        Self::new(Arc::new(mcp_oauth_store::MemoryBackend::default()))
     }
 
     /// Opens `name:rest`, such as `memory:` or `file:/home/me/tokens`.
     ///
-    /// `auto:` (or `auto:/a/directory`) is the best local store of this machine, selected as
-    /// [`auto`](Self::auto) does: a store that exists opens with its kind of key; for a new one the
-    /// key is selected on the first write, in the keychain if one is available, else in a file, which is
-    /// logged as a warning. An application that shows the selection to its user calls
-    /// [`auto`](Self::auto).
+    /// `auto:` (or `auto:/a/directory`) is the best local store of this machine: encrypted files, which keep
+    /// the kind of key that they have. For a new store the key is selected on the first write, in the keychain
+    /// if one is available, else in a file, which is logged as a warning. An application that shows the
+    /// selection to its user, or has a password, calls `auto` of the crate `mcp-oauth-store`.
     ///
     /// # Errors
     /// [`TokenStorageError::UnknownBackend`], or the error of the back end.
     pub fn open(spec: &str) -> Result<Self, TokenStorageError> {
-        let (name, rest) = spec.split_once(':').unwrap_or((spec, ""));
-        let found = BACKENDS.iter().find(|(known, _)| *known == name);
-        let (_, open) = found.ok_or_else(|| TokenStorageError::UnknownBackend(name.to_owned()))?;
-        open(rest).map(Self::new)
-    }
-
-    /// Returns the best local store of this machine, and the reason: encrypted files with a key
-    ///
-    /// 1. of the kind that the store has, if it exists;
-    /// 2. from the password, if one is given;
-    /// 3. in the keychain of the system, if one is available, even if it is locked now;
-    /// 4. in a key file.
-    ///
-    /// Before the store is used, nothing is created, and the user is not asked to unlock a keychain.
-    /// [`open`](Self::open)`("auto:")` selects the same way, on the first write, and logs the choice
-    /// instead of returning it.
-    ///
-    /// ```no_run
-    /// # async fn example() -> Result<(), mcp_client_oauth::Error> {
-    /// use mcp_client_oauth::{TokenStore, store::AutoOptions};
-    ///
-    /// let (store, choice) = TokenStore::auto(&AutoOptions::default()).await?;
-    /// println!("{choice}");
-    /// # drop(store);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`TokenStorageError::PasswordNeeded`] if the store has a password and none is given.
-    /// [`TokenStorageError::OtherKey`] if one is given and the store has none: a caller that gives a
-    /// password must not get a store without one. [`TokenStorageError::Keychain`] if the keychain denies
-    /// access: no weaker key is selected then.
-    #[cfg(feature = "encrypted-file")]
-    pub async fn auto(options: &AutoOptions) -> Result<(Self, StoreSelection), TokenStorageError> {
-        let (files, choice) = auto_select::select(options).await?;
-        Ok((Self::new(Arc::new(files)), choice))
+        mcp_oauth_store::open(spec).map(Self::new)
     }
 
     /// Checks that a record can be stored, before the user goes through a login: a wrong password fails now,
@@ -345,21 +263,9 @@ impl TokenStore {
 
     /// Returns the names of all entries, or of those of one account, sorted.
     async fn names(&self, account: Option<&str>) -> Result<Vec<String>, TokenStorageError> {
-        let mut query = NameQuery::new(PAGE);
+        let mut query = NameQuery::default();
         query.account = account.map(str::to_owned);
-        let mut names = Vec::new();
-        loop {
-            let page = self.backend.names(&query).await?;
-            names.extend(page.names);
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => break,
-            }
-        }
-        names.sort_unstable();
-        // An entry that is changed between two pages may be on both.
-        names.dedup();
-        Ok(names)
+        query.all(&*self.backend).await
     }
 
     /// Returns the client that was registered with `issuer` before (MCP authorization, "Authorization Server

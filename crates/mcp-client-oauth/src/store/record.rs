@@ -40,14 +40,6 @@ pub struct LoginKey {
 }
 
 impl LoginKey {
-    /// Returns the key of the only account at `server`.
-    pub fn new(server: ServerUrl) -> Self {
-        Self {
-            server,
-            account: None,
-        }
-    }
-
     /// Returns the key of one of several accounts at the server.
     #[must_use]
     pub fn with_account(mut self, account: impl Into<String>) -> Self {
@@ -87,15 +79,19 @@ impl LoginKey {
     }
 }
 
+/// The key of the only account at a server.
 impl From<ServerUrl> for LoginKey {
     fn from(server: ServerUrl) -> Self {
-        Self::new(server)
+        Self {
+            server,
+            account: None,
+        }
     }
 }
 
 impl From<&ServerUrl> for LoginKey {
     fn from(server: &ServerUrl) -> Self {
-        Self::new(server.clone())
+        Self::from(server.clone())
     }
 }
 
@@ -109,7 +105,7 @@ impl TryFrom<&str> for LoginKey {
     type Error = ServerUrlError;
 
     fn try_from(server: &str) -> Result<Self, Self::Error> {
-        server.parse().map(Self::new)
+        server.parse::<ServerUrl>().map(Self::from)
     }
 }
 
@@ -117,7 +113,7 @@ impl TryFrom<String> for LoginKey {
     type Error = ServerUrlError;
 
     fn try_from(server: String) -> Result<Self, Self::Error> {
-        server.parse().map(Self::new)
+        server.parse::<ServerUrl>().map(Self::from)
     }
 }
 

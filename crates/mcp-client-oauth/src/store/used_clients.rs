@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Mutex};
 
-use crate::{client_registration::RegisteredClient, mutex::lock, proto::server_metadata::Issuer};
+use mcp_oauth_support::mutex::lock;
+
+use crate::{client_registration::RegisteredClient, proto::server_metadata::Issuer};
 
 /// The client of the last login at each issuer, if that login succeeded. In memory only.
 #[derive(Debug, Default)]

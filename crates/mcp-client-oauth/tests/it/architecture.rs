@@ -11,14 +11,12 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// Each module with the modules that it may use. These have rows above its own.
 const DEPENDENCIES: &[(&str, &[&str])] = &[
-    ("mutex", &[]),
     ("server_url", &[]),
-    ("system_time", &[]),
-    ("platform", &["mutex", "server_url", "system_time"]),
+    ("platform", &["server_url"]),
     ("proto", &["server_url", "platform"]),
     ("quirks", &["platform", "proto"]),
     ("error", &["server_url", "platform", "proto"]),
-    ("dpop", &["mutex", "platform", "proto"]),
+    ("dpop", &["platform", "proto"]),
     ("token_request", &["platform", "proto", "dpop"]),
     ("token_source", &["server_url", "proto", "error", "dpop"]),
     (
@@ -45,9 +43,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "store",
         &[
-            "mutex",
             "server_url",
-            "system_time",
             "proto",
             "error",
             "discovery",
@@ -72,7 +68,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "authorized_client",
         &[
-            "mutex",
             "server_url",
             "platform",
             "proto",
@@ -127,12 +122,11 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "adapters",
         &[
-            "mutex",
+            "server_url",
             "platform",
             "proto",
             "error",
             "token_source",
-            "store",
             "authorized_client",
         ],
     ),

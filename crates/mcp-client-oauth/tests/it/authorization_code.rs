@@ -41,7 +41,7 @@ async fn a_login_stores_its_tokens() {
     assert!(record.tokens.refresh_token.is_some());
     assert_eq!(record.tokens.issued_at, crate::support::start_time());
     assert_eq!(record.requested.unwrap().to_string(), "notes:read");
-    assert_eq!(session.missing_scope(), None);
+    assert_eq!(session.record().unwrap().missing_scope(), None);
 
     let pages = fixture.user.pages().await;
     let last = pages.last().unwrap();

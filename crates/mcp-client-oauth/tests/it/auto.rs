@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use mcp_client_oauth::{
-    Secret, TokenStore,
-    error::{KeychainErrorKind, TokenStorageError},
-    store::{AutoOptions, EncryptedFileStore, KeyKind, KeySource, SelectionReason, StoreSelection},
+use mcp_client_oauth::{Secret, error::TokenStorageError};
+use mcp_oauth_store::{
+    AutoOptions, Backend as _, EncryptedFileStore, KeyKind, KeySource, KeychainErrorKind,
+    SelectionReason, StoreSelection,
 };
 
 use test_support::{
@@ -29,7 +29,7 @@ fn with_password(directory: &Path) -> AutoOptions {
 
 /// Selects a store, which must be writable.
 async fn select(options: &AutoOptions) -> StoreSelection {
-    let (store, selection) = TokenStore::auto(options).await.unwrap();
+    let (store, selection) = mcp_oauth_store::auto(options).await.unwrap();
     store.check_writable().await.unwrap();
     let directory = options.directory.as_ref().unwrap();
     assert_eq!(selection.directory, *directory);
@@ -53,7 +53,7 @@ async fn an_available_keychain_is_selected_and_remembered() {
     let home = Home::new();
     let mut options = at(&home.path());
     options.service = Some("example application".to_owned());
-    let (_, selection) = TokenStore::auto(&options).await.unwrap();
+    let (_, selection) = mcp_oauth_store::auto(&options).await.unwrap();
     assert!(!home.path().exists(), "the selection created files");
     assert_eq!(entries().await, []);
     assert_eq!(
@@ -129,14 +129,16 @@ async fn without_a_keychain_a_key_file_is_selected_and_reported() {
 async fn a_store_with_a_keychain_key_is_not_replaced_when_the_keychain_is_gone() {
     let name = in_session!(Session::Unlocked);
     if let Some((_, directory)) = role() {
-        let (store, selection) = TokenStore::auto(&at(directory.as_ref())).await.unwrap();
+        let (store, selection) = mcp_oauth_store::auto(&at(directory.as_ref()))
+            .await
+            .unwrap();
         assert_eq!(selection.key, KeyKind::Keychain);
         let refused = store.check_writable().await.unwrap_err();
         assert!(
             matches!(
                 &refused,
                 TokenStorageError::Keychain { store, cause: KeychainErrorKind::Absent(_) }
-                    if *store == Path::new(&directory)
+                    if store == Path::new(&directory)
             ),
             "{refused}"
         );
@@ -160,7 +162,7 @@ async fn a_locked_keychain_is_not_replaced_by_a_key_file() {
     in_session!(Session::Unlocked);
     lock().await;
     let home = Home::new();
-    let (store, selection) = TokenStore::auto(&at(&home.path())).await.unwrap();
+    let (store, selection) = mcp_oauth_store::auto(&at(&home.path())).await.unwrap();
     assert_eq!(selection.key, KeyKind::Keychain);
     let refused = store.check_writable().await.unwrap_err();
     assert!(
@@ -181,7 +183,7 @@ async fn a_locked_keychain_is_not_replaced_by_a_key_file() {
 async fn a_keychain_that_refuses_is_not_replaced_by_a_key_file() {
     in_session!(Session::Denied);
     let home = Home::new();
-    let refused = TokenStore::auto(&at(&home.path())).await.unwrap_err();
+    let refused = mcp_oauth_store::auto(&at(&home.path())).await.unwrap_err();
     assert!(
         matches!(
             refused,
@@ -199,19 +201,19 @@ async fn a_keychain_that_refuses_is_not_replaced_by_a_key_file() {
 #[tokio::test]
 async fn a_password_must_match_the_store() {
     let home = created_with(KeySource::KeyFile).await;
-    let refused = TokenStore::auto(&with_password(&home.path())).await;
+    let refused = mcp_oauth_store::auto(&with_password(&home.path())).await;
     assert!(matches!(refused, Err(TokenStorageError::OtherKey(path)) if path == home.path()));
 
     let home = created_with(KeySource::Provided(Secret::new([7; 32]))).await;
-    let refused = TokenStore::auto(&at(&home.path())).await;
+    let refused = mcp_oauth_store::auto(&at(&home.path())).await;
     assert!(matches!(refused, Err(TokenStorageError::OtherKey(path)) if path == home.path()));
 
     let home = created_with(password("right")).await;
-    let refused = TokenStore::auto(&at(&home.path())).await;
+    let refused = mcp_oauth_store::auto(&at(&home.path())).await;
     assert!(matches!(refused, Err(TokenStorageError::PasswordNeeded(path)) if path == home.path()));
 
     let home = created_with(password("another")).await;
-    let (store, _) = TokenStore::auto(&with_password(&home.path()))
+    let (store, _) = mcp_oauth_store::auto(&with_password(&home.path()))
         .await
         .unwrap();
     let refused = store.check_writable().await;

@@ -3,11 +3,9 @@
 use std::{fs, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
-    Client, ServerUrl, TokenStore,
-    error::TokenStorageError,
-    platform::Platform,
-    store::{Backend, EncryptedFileStore, KeyKind, KeySource},
+    Client, ServerUrl, TokenStore, error::TokenStorageError, platform::Platform,
 };
+use mcp_oauth_store::{Backend, EncryptedFileStore, KeyKind, KeySource};
 use mcp_oauth_testbed::Testbed;
 use mcp_oauth_testing::contract;
 
@@ -73,7 +71,8 @@ async fn the_first_recipes_of_the_guide_log_in_and_find_the_login_again() {
     in_session!(KeychainSession::NoBus);
     let testbed = Testbed::start().await.unwrap();
     let server: ServerUrl = testbed.server_url().as_str().parse().unwrap();
-    let platform = Platform::system().with_interaction(TestUser::approving());
+    let mut platform = Platform::default();
+    platform.interaction = TestUser::approving();
     let store = TokenStore::open("auto:").unwrap();
     let client = Client::with_platform(platform.clone(), store);
     client.login(&server).await.unwrap();

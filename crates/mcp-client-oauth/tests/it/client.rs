@@ -5,7 +5,6 @@ use std::{future::IntoFuture as _, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{
     Client, Error, Login, Remedy, RevocationOutcome, Secret, Session,
-    adapters::AuthorizedClient,
     error::{AuthorizationError, RegistrationError},
     platform::ReqwestClient,
 };
@@ -122,7 +121,15 @@ async fn a_scope_that_was_not_granted_is_not_requested_again() {
     }
     assert_eq!(fixture.user.opened_urls().len(), 1);
     let session = client.session(fixture.key()).await.unwrap();
-    assert_eq!(session.missing_scope().unwrap().to_string(), "notes:write");
+    assert_eq!(
+        session
+            .record()
+            .unwrap()
+            .missing_scope()
+            .unwrap()
+            .to_string(),
+        "notes:write"
+    );
 }
 
 #[tokio::test]
@@ -305,8 +312,7 @@ async fn credentials_keep_the_headers_of_the_caller_except_authorization() {
         header::AUTHORIZATION,
         HeaderValue::from_static("Basic planted"),
     );
-    let authorized = AuthorizedClient::new(fixture.platform.clone(), session.clone());
-    let credentials = authorized.credentials(&Method::GET, fixture.server.as_url());
+    let credentials = session.credentials(&Method::GET, fixture.server.as_url());
     credentials.await.unwrap().apply(&mut headers);
     assert_eq!(headers["x-trace"], "1");
     let authorizations: Vec<_> = headers.get_all(header::AUTHORIZATION).iter().collect();

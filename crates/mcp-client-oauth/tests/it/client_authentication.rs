@@ -83,7 +83,7 @@ impl Fixture {
     }
 
     fn key(&self) -> LoginKey {
-        LoginKey::new(self.server.clone())
+        LoginKey::from(self.server.clone())
     }
 
     fn client(&self) -> Client {
@@ -350,7 +350,7 @@ fn metadata() -> ServerMetadata {
         let url = format!("https://as.example/{path}");
         EndpointUrl::parse(&url, AddressSpace::Public).unwrap()
     };
-    let issuer = Issuer::new("https://as.example");
+    let issuer = Issuer::from("https://as.example");
     let mut metadata = ServerMetadata::manual(issuer, at("authorize"), at("token"));
     metadata.registration_endpoint = Some(at("register"));
     metadata.revocation_endpoint = Some(at("revoke"));
@@ -556,7 +556,7 @@ async fn a_rejected_client_is_kept_only_if_this_login_registered_it() {
         .chain([registration(&json!({"client_id": "d"})), tokens()]);
     let (fixture, http) = scripted(metadata(), script);
     fixture.try_login().await.unwrap_err();
-    let issuer = Issuer::new("https://as.example");
+    let issuer = Issuer::from("https://as.example");
     let kept = fixture.store.registration(&issuer).await.unwrap();
     assert_eq!(kept.unwrap().client_id, "c");
     fixture.try_login().await.unwrap_err();
@@ -567,7 +567,7 @@ async fn a_rejected_client_is_kept_only_if_this_login_registered_it() {
 }
 
 async fn record(method: AuthMethod, dpop: Option<DpopKey>) -> Record {
-    let issuer = Issuer::new("https://as.example");
+    let issuer = Issuer::from("https://as.example");
     let own = json!({
         "registered": {
             "issuer": issuer,
@@ -695,7 +695,7 @@ async fn rejecting_a_replaced_client_does_not_remove_the_newer_registration() {
 
 async fn session(platform: &Platform, store: &TokenStore) -> Session {
     let record = record(AuthMethod::Basic, None).await;
-    let key = LoginKey::new(record.discovery.server.clone());
+    let key = LoginKey::from(record.discovery.server.clone());
     let mut lock = store.lock(&key).await.unwrap();
     store.save(&mut lock, &record).await.unwrap();
     drop(lock);
@@ -829,7 +829,7 @@ async fn all_requests_of_a_logout_take_five_seconds_at_most() {
     let (platform, http) = slow(4, [missing(), missing(), missing()]);
     let store = TokenStore::memory();
     let record = record(AuthMethod::Basic, None).await;
-    let key = LoginKey::new(record.discovery.server.clone());
+    let key = LoginKey::from(record.discovery.server.clone());
     let mut lock = store.lock(&key).await.unwrap();
     store.save(&mut lock, &record).await.unwrap();
     drop(lock);

@@ -244,7 +244,7 @@ async fn clients_and_tokens_of_one_issuer_are_never_sent_to_another() {
 async fn a_client_of_another_issuer_is_not_tried() {
     let fixture = Fixture::with(Testbed::builder().client("by-hand", None)).await;
     let mut client = PreregisteredClient::new("by-hand", None);
-    client.issuer = Some(Issuer::new("https://other.example"));
+    client.issuer = Some(Issuer::from("https://other.example"));
     let mut options = IdentityOptions::default();
     options.preregistered = Some(client);
     let (platform, redirect_uri) = (&fixture.platform, redirect_uri());

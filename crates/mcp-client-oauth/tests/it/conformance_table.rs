@@ -35,9 +35,11 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 pub(crate) fn exists(file: &str, test: &str) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = match file.split_once('/') {
+        Some(("adapters", file)) => root.join("../mcp-oauth-adapters").join(file),
         Some(("cli", file)) => root.join("../mcp-oauth-cli/tests/it").join(file),
         Some(("proxy", file)) => root.join("../mcp-oauth-proxy/src").join(file),
         Some(("vault", file)) => root.join("../mcp-oauth-vault/tests/it").join(file),
+        Some(("store", file)) => root.join("../mcp-oauth-store/src").join(file),
         Some(("support", file)) => root.join("../mcp-oauth-support/src").join(file),
         Some(("src", _)) => root.join(file),
         _ => root.join("tests/it").join(file),

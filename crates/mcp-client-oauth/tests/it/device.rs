@@ -109,7 +109,7 @@ fn metadata() -> ServerMetadata {
         EndpointUrl::parse(&url, mcp_client_oauth::platform::AddressSpace::Public).unwrap()
     };
     let mut metadata = ServerMetadata::manual(
-        Issuer::new("https://as.example"),
+        Issuer::from("https://as.example"),
         at("authorize"),
         at("token"),
     );
@@ -191,7 +191,7 @@ impl Fixture {
     }
 
     async fn record(&self) -> Option<Record> {
-        let key = LoginKey::new(SERVER.parse().unwrap());
+        let key = LoginKey::try_from(SERVER).unwrap();
         self.store
             .load(&key)
             .await

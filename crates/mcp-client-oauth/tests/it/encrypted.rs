@@ -14,11 +14,8 @@ use std::{
     time::Duration,
 };
 
-use mcp_client_oauth::{
-    Secret,
-    error::TokenStorageError,
-    store::{Backend, EncryptedFileStore, Entry, KeySource, NameQuery, Revision},
-};
+use mcp_client_oauth::{Secret, error::TokenStorageError};
+use mcp_oauth_store::{Backend, EncryptedFileStore, Entry, KeySource, NameQuery, Revision};
 use tempfile::TempDir;
 
 mod corruption;

@@ -14,14 +14,10 @@ mod header;
 mod logout;
 #[path = "../../examples/manual_401.rs"]
 mod manual_401;
-#[path = "../../examples/other_clients.rs"]
-mod other_clients;
 #[path = "../../examples/request.rs"]
 mod request;
 #[path = "../../examples/reuse.rs"]
 mod reuse;
-#[path = "../../examples/rmcp_client.rs"]
-mod rmcp_client;
 #[path = "../../examples/several_servers.rs"]
 mod several_servers;
 #[path = "../../examples/step_by_step.rs"]
@@ -80,18 +76,8 @@ fn several_servers_over_one_store() {
 }
 
 #[test]
-fn other_http_clients() {
-    other_clients::main().unwrap();
-}
-
-#[test]
 fn the_authorization_header() {
     header::main().unwrap();
-}
-
-#[test]
-fn the_rmcp_client() {
-    rmcp_client::main().unwrap();
 }
 
 #[test]

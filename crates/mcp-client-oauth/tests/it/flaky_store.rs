@@ -9,10 +9,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_client_oauth::{
-    Remedy, TokenStore,
-    error::TokenStorageError,
-    store::{Backend, Entry, LockGuard, MemoryBackend, NamePage, NameQuery, Revision, StoredEntry},
+use mcp_client_oauth::{TokenStore, error::TokenStorageError};
+use mcp_oauth_store::{
+    Backend, Entry, LockGuard, MemoryBackend, NamePage, NameQuery, Revision, StoredEntry,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -82,7 +81,7 @@ fn failure() -> TokenStorageError {
     TokenStorageError::Backend {
         location: "the flaky store".to_owned(),
         source: Arc::new(std::io::Error::other("the disk is full")),
-        remedy: Remedy::Reconfigure,
+        is_temporary: false,
     }
 }
 

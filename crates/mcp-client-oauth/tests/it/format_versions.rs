@@ -6,8 +6,9 @@ use mcp_client_oauth::{
     Error, Remedy, Secret, ServerUrl, TokenStore,
     error::TokenStorageError,
     flow::{Issuer, RecordedGrant, RegisteredScope},
-    store::{Backend, EncryptedFileStore, Entry, LoginKey, MemoryBackend, Revision},
+    store::LoginKey,
 };
+use mcp_oauth_store::{Backend, EncryptedFileStore, Entry, MemoryBackend, Revision};
 use serde_json::json;
 
 use crate::{
@@ -44,7 +45,7 @@ async fn write(backend: &dyn Backend, name: &str, expected: Option<Revision>, te
 }
 
 async fn store_with(record: &str) -> (TokenStore, LoginKey) {
-    let key = LoginKey::new(server());
+    let key = LoginKey::from(server());
     let backend = MemoryBackend::default();
     write(&backend, &name(&key), None, record).await;
     (TokenStore::new(Arc::new(backend)), key)
@@ -63,8 +64,9 @@ fn is_newer(error: &TokenStorageError) -> bool {
 
 #[tokio::test]
 async fn a_record_of_an_older_version_is_read_and_written_in_the_current_version() {
-    let shared_from =
-        LoginKey::new("https://mcp.example/other".parse().unwrap()).with_account("work");
+    let shared_from = LoginKey::try_from("https://mcp.example/other")
+        .unwrap()
+        .with_account("work");
     for (text, shared_from) in [(VERSION_1, None), (VERSION_2, Some(shared_from))] {
         let (store, key) = store_with(text).await;
         let (record, _) = store.load(&key).await.unwrap().unwrap();
@@ -81,7 +83,7 @@ async fn a_record_of_an_older_version_is_read_and_written_in_the_current_version
 
 #[tokio::test]
 async fn a_record_from_before_a_member_was_added_is_read_without_it() {
-    let (key, backend) = (LoginKey::new(server()), Arc::new(MemoryBackend::default()));
+    let (key, backend) = (LoginKey::from(server()), Arc::new(MemoryBackend::default()));
     write(&*backend, &name(&key), None, VERSION_3).await;
     let store = TokenStore::new(backend.clone());
     let (record, _) = store.load(&key).await.unwrap().unwrap();
@@ -110,7 +112,7 @@ async fn a_record_from_before_a_member_was_added_is_read_without_it() {
     write(&backend, "client https://as.example", None, REGISTRATION_3).await;
     let store = TokenStore::new(Arc::new(backend));
     // The slash of an empty path makes no other issuer, and no other client.
-    for issuer in ["https://as.example", "https://as.example/"].map(Issuer::new) {
+    for issuer in ["https://as.example", "https://as.example/"].map(Issuer::from) {
         let kept = store.registration(&issuer).await.unwrap().unwrap();
         assert_eq!(
             (&kept.issuer, kept.client_id.as_str()),
@@ -119,7 +121,7 @@ async fn a_record_from_before_a_member_was_added_is_read_without_it() {
         assert_eq!(kept.scope, RegisteredScope::Unknown);
         assert!(!kept.client_id_in_form.is_required());
     }
-    let other = Issuer::new("https://as.example/t");
+    let other = Issuer::from("https://as.example/t");
     assert_eq!(store.registration(&other).await.unwrap(), None);
 }
 
@@ -127,7 +129,7 @@ async fn a_record_from_before_a_member_was_added_is_read_without_it() {
 async fn rewritten(change: impl FnOnce(&mut serde_json::Value)) -> serde_json::Value {
     let mut record: serde_json::Value = serde_json::from_str(VERSION_3).unwrap();
     change(&mut record);
-    let (key, backend) = (LoginKey::new(server()), Arc::new(MemoryBackend::default()));
+    let (key, backend) = (LoginKey::from(server()), Arc::new(MemoryBackend::default()));
     write(&*backend, &name(&key), None, &record.to_string()).await;
     let store = TokenStore::new(backend.clone());
     let mut lock = store.lock(&key).await.unwrap();
@@ -195,7 +197,7 @@ async fn a_record_that_a_newer_version_has_written_is_neither_used_nor_overwritt
     let files: EncryptedFileStore = home.open();
     fixture.store = TokenStore::new(Arc::new(files.clone()));
     let session = fixture.login().await.unwrap();
-    let old = LoginKey::new(server());
+    let old = LoginKey::from(server());
     write(&files, &name(&old), None, VERSION_2).await;
 
     let record = fixture.record().await.unwrap();

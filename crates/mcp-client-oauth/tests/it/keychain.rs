@@ -2,10 +2,9 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use mcp_client_oauth::{
-    TokenStore,
-    error::{KeychainErrorKind, TokenStorageError},
-    store::{Backend as _, EncryptedFileStore, KeyKind, KeySource, Revision, key_kinds},
+use mcp_client_oauth::{TokenStore, error::TokenStorageError};
+use mcp_oauth_store::{
+    Backend as _, EncryptedFileStore, KeyKind, KeySource, KeychainErrorKind, Revision, key_kinds,
 };
 use mcp_oauth_testing::contract;
 

@@ -11,7 +11,7 @@ use std::{
 use http::Method;
 use mcp_client_oauth::{
     Error, Login, Session,
-    adapters::{AuthorizedClient, TokenSource as _},
+    adapters::TokenSource as _,
     flow::refresh,
     platform::{Clock as _, SystemClock},
 };
@@ -157,7 +157,6 @@ async fn the_life_of_a_login_prints_no_secret() {
     let client = fixture.client();
     let login = client.login(&fixture.server);
     let session = login.clone().await.unwrap();
-    let authorized = AuthorizedClient::new(fixture.platform.clone(), session.clone());
     let request = session.get("notes");
     output.print(&request);
     fixture.testbed.revoke_access_tokens();
@@ -173,7 +172,6 @@ async fn the_life_of_a_login_prints_no_secret() {
         &client as &dyn Debug,
         &fixture.store,
         &fixture.platform,
-        &authorized,
         &key,
         &login,
     ] {
@@ -205,7 +203,6 @@ async fn a_login_with_a_key_prints_neither_key_nor_proof() {
     response.await.unwrap().unwrap();
     let proof_generator = session.proof_generator().unwrap();
     output.print(&proof_generator);
-    output.print(&proof_generator.prove(&Method::GET, &notes, None).unwrap());
     print_session(&output, &session);
     for fault in [Fault::AlwaysNewDpopNonce, Fault::DpopIgnored] {
         fixture.testbed.set_fault(fault);

@@ -215,6 +215,6 @@ async fn a_logout_of_one_account_keeps_the_others() {
     let left = fixture.store.keys().await.unwrap();
     assert_eq!(
         left,
-        [LoginKey::new(fixture.server.clone()).with_account("other")]
+        [LoginKey::from(fixture.server.clone()).with_account("other")]
     );
 }

@@ -9,7 +9,6 @@
     reason = "a test may panic, and each example includes the support code that it shares"
 )]
 
-mod adapters;
 mod allow_list;
 mod architecture;
 mod authorization_code;
@@ -30,6 +29,7 @@ mod concurrent_refresh;
 mod conformance_table;
 #[cfg(unix)]
 mod crash;
+mod credentials;
 mod dependencies;
 mod device;
 mod discovery;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use mcp_client_oauth::{
     Session,
-    adapters::rmcp::{RmcpHttpClient, connect_with},
+    adapters::rmcp::{RmcpHttpClient, connect},
     platform::ReqwestClient,
 };
 use mcp_oauth_testbed::{Fault, Peer, PrmForm, ProtocolEra, ResponseForm, Testbed};
@@ -88,7 +88,7 @@ async fn a_known_protocol_version_needs_no_negotiation() {
         let session = fixture.login().await.unwrap();
         let before = fixture.testbed.requests().len();
         let network = ReqwestClient::default();
-        let client = connect_with(session, &network, Some(lifecycle));
+        let client = connect(session, &network, Some(lifecycle));
         let client = bounded(Box::pin(client)).await.unwrap();
         let requests = fixture.testbed.requests();
         assert_eq!(requests[before].json().unwrap()["method"], first);
@@ -174,7 +174,7 @@ async fn a_token_is_sent_only_to_its_server() {
     let (fixture, session, client) = connected(Testbed::builder()).await;
     let third_party = Testbed::builder().unprotected(true).start().await.unwrap();
     let uri: Arc<str> = third_party.server_url().as_str().into();
-    let authorized = RmcpHttpClient::new(session).unwrap();
+    let authorized = RmcpHttpClient::new(session, &ReqwestClient::default()).unwrap();
     let gone = authorized
         .delete_session(uri, "session".into(), None, HashMap::default())
         .await;

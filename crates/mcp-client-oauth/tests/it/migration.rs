@@ -9,13 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_client_oauth::{
-    Secret, TokenStore,
-    error::TokenStorageError,
-    store::{
-        Backend, ConflictPolicy, EncryptedFileStore, Entry, KeySource, LockGuard, MemoryBackend,
-        MigrationCopy, MigrationError, NamePage, NameQuery, Revision, Skipped, StoredEntry,
-    },
+use mcp_client_oauth::{Secret, TokenStore, error::TokenStorageError};
+use mcp_oauth_store::{
+    Backend, ConflictPolicy, EncryptedFileStore, Entry, KeySource, LockGuard, MemoryBackend,
+    MigrationCopy, MigrationError, NamePage, NameQuery, Revision, Skipped, StoredEntry,
 };
 
 use crate::{
@@ -173,9 +170,12 @@ impl Backend for TestStore {
 }
 
 async fn copy(from: &Arc<TestStore>, to: &Arc<TestStore>) -> Result<MigrationCopy, MigrationError> {
-    from.store()
-        .copy_to(&to.store(), ConflictPolicy::Refuse)
-        .await
+    mcp_oauth_store::copy(
+        from.store().backend(),
+        to.store().backend(),
+        ConflictPolicy::Refuse,
+    )
+    .await
 }
 
 async fn migrate(
@@ -193,11 +193,9 @@ async fn logins_and_registrations_are_moved_and_can_be_read() {
     let issuer = record.discovery.issuer();
     let destination = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
     let destination = TokenStore::new(Arc::new(destination));
-    let copied = fixture
-        .store
-        .copy_to(&destination, ConflictPolicy::Refuse)
-        .await
-        .unwrap();
+    let policy = ConflictPolicy::Refuse;
+    let copied = mcp_oauth_store::copy(fixture.store.backend(), destination.backend(), policy);
+    let copied = copied.await.unwrap();
     assert_eq!((copied.logins, copied.registrations), (1, 1));
     assert!(copied.skipped.is_empty());
     assert!(fixture.record().await.is_some(), "deleted too early");
@@ -281,10 +279,12 @@ async fn other_tokens_at_the_destination_are_replaced_only_with_the_replace_poli
     assert_eq!(from.contents().await, all);
     assert_eq!(to.contents().await[TWO], "other");
 
-    let replaced = from
-        .store()
-        .copy_to(&to.store(), ConflictPolicy::Replace)
-        .await;
+    let replaced = mcp_oauth_store::copy(
+        from.store().backend(),
+        to.store().backend(),
+        ConflictPolicy::Replace,
+    )
+    .await;
     replaced.unwrap().delete_originals().await.unwrap();
     assert_eq!(from.contents().await, BTreeMap::new());
     assert_eq!(to.contents().await, all);
@@ -297,10 +297,12 @@ async fn a_corrupt_record_at_the_destination_is_replaced_only_with_the_replace_p
     lock(&to.corrupt).insert(ONE.to_owned());
     let refused = copy(&from, &to).await.unwrap_err();
     assert!(matches!(refused, MigrationError::Different(_)), "{refused}");
-    let replaced = from
-        .store()
-        .copy_to(&to.store(), ConflictPolicy::Replace)
-        .await;
+    let replaced = mcp_oauth_store::copy(
+        from.store().backend(),
+        to.store().backend(),
+        ConflictPolicy::Replace,
+    )
+    .await;
     replaced.unwrap().delete_originals().await.unwrap();
     assert_eq!(to.contents().await.len(), 3);
 }
@@ -361,7 +363,8 @@ async fn the_note_of_a_pending_refresh_is_copied() {
         .unwrap();
     let store = TokenStore::new(Arc::new(from));
     let destination = TokenStore::new(Arc::new(to.clone()));
-    let copied = store.copy_to(&destination, ConflictPolicy::Refuse);
+    let policy = ConflictPolicy::Refuse;
+    let copied = mcp_oauth_store::copy(store.backend(), destination.backend(), policy);
     copied.await.unwrap().delete_originals().await.unwrap();
     let copy = to.get(ONE).await.unwrap().unwrap().revision;
     assert_eq!(to.lock(ONE).await.unwrap().pending_revision(), Some(copy));

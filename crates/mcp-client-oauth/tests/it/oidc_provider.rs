@@ -62,7 +62,7 @@ impl Provider {
     }
 
     fn key(&self) -> LoginKey {
-        LoginKey::new(self.server.resource.clone())
+        LoginKey::from(self.server.resource.clone())
     }
 
     async fn record(&self) -> Record {

@@ -7,6 +7,7 @@ use mcp_client_oauth::{
     adapters::rmcp::RmcpHttpClient,
     error::HttpErrorKind,
     flow::Resource,
+    platform::ReqwestClient,
     store::{LoginKey, Record},
 };
 
@@ -16,9 +17,9 @@ use crate::support::{Fixture, bounded};
 async fn session_at(fixture: &Fixture, server: &ServerUrl) -> Session {
     let mut record = fixture.login().await.unwrap().record().unwrap();
     record.discovery.server = server.clone();
-    record.discovery.resource = Resource::new(server.as_str());
-    record.shared_from = Some(LoginKey::new(server.clone()).with_account("lender"));
-    let key = LoginKey::new(server.clone());
+    record.discovery.resource = Resource::from(server.as_str());
+    record.shared_from = Some(LoginKey::from(server.clone()).with_account("lender"));
+    let key = LoginKey::from(server.clone());
     let mut lock = fixture.store.lock(&key).await.unwrap();
     fixture.store.save(&mut lock, &record).await.unwrap();
     fixture.client().session(key).await.unwrap()
@@ -47,7 +48,7 @@ async fn no_client_sends_a_token_in_plaintext_to_a_public_address() {
     for url in ["http://8.8.8.8/mcp", "http://169.254.169.254/mcp"] {
         let server = ServerUrl::parse_allow_http(url).unwrap();
         let session = session_at(&fixture, &server).await;
-        let by_rmcp = RmcpHttpClient::new(session.clone());
+        let by_rmcp = RmcpHttpClient::new(session.clone(), &ReqwestClient::default());
         let by_session = bounded(Box::pin(session.get(server.as_str()).send())).await;
         // An HTTP client of the application, which sends by itself.
         let by_another = session.send(&Method::GET, server.as_url(), |_| async {

@@ -59,7 +59,7 @@ async fn the_resource_parameter_can_be_overridden() {
     let fixture = Fixture::start().await;
     let name = "api://notes".to_owned();
     fixture.testbed.set_fault(Fault::DifferentResource(name));
-    let named = ResourceParameter::Override(Resource::new("api://notes"));
+    let named = ResourceParameter::Override(Resource::from("api://notes"));
     let options = with_quirks(|quirks| quirks.resource = Some(named));
     fixture.login_with(&options).await.unwrap();
     assert_eq!(form_values(&fixture, "resource"), ["api://notes"]);
@@ -152,7 +152,7 @@ async fn only_a_configured_issuer_alias_is_accepted_in_metadata() {
         fixture.testbed.set_fault(fault);
         for said in ["https://elsewhere.example", "https://tenant.example/x/v2.0"] {
             let options =
-                with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(said))]);
+                with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::from(Issuer::from(said))]);
             let refused = fixture.login_with(&options).await.unwrap_err();
             assert!(matches!(
                 refused,
@@ -165,7 +165,7 @@ async fn only_a_configured_issuer_alias_is_accepted_in_metadata() {
         }
         fixture.assert_nothing_was_sent();
         let options =
-            with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(name))]);
+            with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::from(Issuer::from(name))]);
         let session = fixture.login_with(&options).await.unwrap();
         // The stored data is bound to the issuer that was discovered.
         let issuer = session.record().unwrap().discovery.issuer().clone();
@@ -182,8 +182,8 @@ async fn only_a_configured_issuer_alias_is_accepted_in_the_callback() {
         .set_fault(Fault::CallbackIss(slashed.clone()));
     for said in [None, Some("https://elsewhere.example")] {
         let issuers = said
-            .map(Issuer::new)
-            .map(IssuerAlias::new)
+            .map(Issuer::from)
+            .map(IssuerAlias::from)
             .into_iter()
             .collect();
         let options = with_quirks(|quirks| quirks.issuers = issuers);
@@ -195,7 +195,7 @@ async fn only_a_configured_issuer_alias_is_accepted_in_the_callback() {
     }
     assert_eq!(fixture.posts("/token"), 0);
     let options =
-        with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(slashed))]);
+        with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::from(Issuer::from(slashed))]);
     fixture.login_with(&options).await.unwrap();
 }
 
@@ -204,7 +204,7 @@ async fn only_a_configured_issuer_alias_is_accepted_in_the_callback() {
 async fn a_repeated_alias_stays_bound_to_its_issuer() {
     let other = "https://other.example";
     let names =
-        || with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(other))]);
+        || with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::from(Issuer::from(other))]);
     let fixture = Fixture::start().await;
     fixture
         .testbed

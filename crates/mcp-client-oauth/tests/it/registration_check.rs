@@ -8,8 +8,8 @@ use mcp_client_oauth::{
     Error, Login, TokenStore,
     error::RegistrationError,
     platform::{HttpClient, HttpError, HttpErrorKind, Request, Response},
-    store::MemoryBackend,
 };
+use mcp_oauth_store::MemoryBackend;
 use mcp_oauth_testbed::{Builder, Fault, Peer, RecordedRequest, Testbed};
 use url::Url;
 

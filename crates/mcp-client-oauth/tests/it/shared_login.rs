@@ -159,7 +159,7 @@ async fn a_wider_scope_than_the_shared_one_leads_to_a_browser_login() {
     };
     let session = resources.mail().login_with(wider).await.unwrap();
     assert_eq!(resources.logins(), 2);
-    assert_eq!(session.missing_scope(), None);
+    assert_eq!(session.record().unwrap().missing_scope(), None);
 }
 
 #[tokio::test]

@@ -12,13 +12,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_client_oauth::{
-    Secret, ServerUrl, TokenStore,
-    error::TokenStorageError,
-    store::{
-        Backend as _, EncryptedFileStore, Entry, KeySource, LoginKey, MemoryBackend, OneProcess,
-        SimpleStore,
-    },
+use mcp_client_oauth::{Secret, ServerUrl, TokenStore, error::TokenStorageError, store::LoginKey};
+use mcp_oauth_store::{
+    Backend as _, EncryptedFileStore, Entry, KeySource, MemoryBackend, OneProcess, SimpleStore,
 };
 use mcp_oauth_testing::contract;
 
@@ -163,10 +159,10 @@ async fn the_logins_of_an_account_are_listed() {
         server("https://two.example/"),
     );
     let keys = [
-        LoginKey::new(one.clone()),
-        LoginKey::new(one).with_account("work"),
-        LoginKey::new(two.clone()).with_account("home"),
-        LoginKey::new(two).with_account("work"),
+        LoginKey::from(one.clone()),
+        LoginKey::from(one).with_account("work"),
+        LoginKey::from(two.clone()).with_account("home"),
+        LoginKey::from(two).with_account("work"),
     ];
     let entry = Entry::new(Secret::new(b"one".to_vec()));
     for key in &keys {

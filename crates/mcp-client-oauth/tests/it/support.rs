@@ -234,7 +234,7 @@ impl Fixture {
     }
 
     pub(crate) fn key(&self) -> LoginKey {
-        LoginKey::new(self.server.clone())
+        LoginKey::from(self.server.clone())
     }
 
     /// Returns a new client, as another process with the same store would have: no session is open.

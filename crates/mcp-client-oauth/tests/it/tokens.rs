@@ -181,7 +181,15 @@ async fn a_scope_that_was_not_granted_is_reported() {
         .set_fault(field("scope", json!("notes:read")));
     let wider = |login: Login| login.scope("notes:read notes:write");
     let session = fixture.login_with(wider).await.unwrap();
-    assert_eq!(session.missing_scope().unwrap().to_string(), "notes:write");
+    assert_eq!(
+        session
+            .record()
+            .unwrap()
+            .missing_scope()
+            .unwrap()
+            .to_string(),
+        "notes:write"
+    );
     assert_eq!(
         session.record().unwrap().tokens.scope.unwrap().to_string(),
         "notes:read"

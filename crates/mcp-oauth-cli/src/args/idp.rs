@@ -63,7 +63,7 @@ impl IdpFlags {
     /// the flags are given together.
     pub(crate) fn remembered(&self) -> Option<Idp> {
         Some(Idp {
-            issuer: Issuer::new(self.idp.as_ref()?),
+            issuer: Issuer::from(self.idp.as_deref()?),
             token_endpoint: self.idp_token_endpoint.clone()?,
             client_id: self.idp_client_id.clone()?,
             id_token: self.id_token.clone(),

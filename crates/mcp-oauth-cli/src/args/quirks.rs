@@ -54,7 +54,7 @@ impl QuirkFlags {
     pub(crate) fn over(&self, known: Quirks) -> Result<Quirks, Failure> {
         let mut typed = Quirks::default();
         typed.resource = match (&self.resource, self.no_resource) {
-            (Some(name), _) => Some(ResourceParameter::Override(Resource::new(name))),
+            (Some(name), _) => Some(ResourceParameter::Override(Resource::from(name.as_str()))),
             (None, true) => Some(ResourceParameter::Omitted),
             (None, false) => None,
         };
@@ -70,8 +70,8 @@ impl QuirkFlags {
         typed.form_encoded_responses = self.form_encoded_responses.then_some(true);
         typed.assume_pkce = self.assume_pkce.then_some(true);
         typed.assume_bearer = self.assume_bearer.then_some(true);
-        let names = self.accept_issuer.iter().map(Issuer::new);
-        typed.issuers = names.map(IssuerAlias::new).collect();
+        let names = self.accept_issuer.iter().cloned().map(Issuer::from);
+        typed.issuers = names.map(IssuerAlias::from).collect();
         let mut both = typed.or(known);
         // An alias that is typed again is bound to the issuer of this login.
         let mut seen = Vec::new();
@@ -98,7 +98,7 @@ mod tests {
     fn typed_overrides_replace_known_ones_and_keep_the_rest() {
         let mut known = Quirks::default();
         known.resource = Some(ResourceParameter::Omitted);
-        let name = IssuerAlias::new(Issuer::new("https://a.example"));
+        let name = IssuerAlias::from(Issuer::from("https://a.example"));
         known.issuers = vec![name];
         known
             .authorization_params

@@ -51,7 +51,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
 fn row(
     name: Option<String>,
     key: &LoginKey,
-    loaded: Result<Option<(Record, mcp_client_oauth::store::Revision)>, TokenStorageError>,
+    loaded: Result<Option<(Record, mcp_oauth_store::Revision)>, TokenStorageError>,
     now: SystemTime,
 ) -> Result<Row, Failure> {
     let mut row = Row {

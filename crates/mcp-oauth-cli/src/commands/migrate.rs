@@ -2,10 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mcp_client_oauth::{
-    Error, TokenStore,
-    store::{ConflictPolicy, MigrationError, Skipped},
-};
+use mcp_client_oauth::{Error, TokenStore};
+use mcp_oauth_store::{ConflictPolicy, MigrationError, Skipped};
 use serde_json::json;
 
 use self::keys::{New, old_files, rekey};
@@ -149,7 +147,7 @@ async fn move_between(
     to: &TokenStore,
     policy: ConflictPolicy,
 ) -> Result<(usize, usize, Vec<Skipped>), MigrationError> {
-    let copied = from.copy_to(to, policy).await?;
+    let copied = mcp_oauth_store::copy(from.backend(), to.backend(), policy).await?;
     let (logins, registrations) = (copied.logins, copied.registrations);
     let skipped = copied.delete_originals().await?;
     Ok((logins, registrations, skipped))

@@ -46,7 +46,7 @@ fn document(target: &Target, record: &Record, status: Status) -> Value {
         "quirks": discovery.quirks,
         "issuer": discovery.issuer().as_str(),
         "client": client(&record.identity),
-        "non_interactive": record.non_interactive.as_ref().map(RecordedGrant::name),
+        "non_interactive": record.non_interactive.as_ref().map(RecordedGrant::to_string),
         "dpop_key": record.dpop.as_ref().map(DpopKey::thumbprint),
         "shared_with": record.shared_from.as_ref().map(ToString::to_string),
         "authorization_endpoint": server.authorization_endpoint.as_ref().map(ToString::to_string),

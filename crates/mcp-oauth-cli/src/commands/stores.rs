@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use mcp_client_oauth::{
-    Error, TokenStore,
-    error::KeychainErrorKind,
-    store::{EncryptedFileStore, KeyKind, key_kinds},
-};
+use mcp_client_oauth::{Error, TokenStore};
+use mcp_oauth_store::{EncryptedFileStore, KeyKind, KeychainErrorKind, key_kinds};
 use serde::Serialize;
 use serde_json::json;
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use mcp_client_oauth::{
     Error, Remedy,
-    error::{HttpErrorKind, KeychainErrorKind, TokenStorageError},
-    store::{EncryptedFileStore, KeyKind},
+    error::{HttpErrorKind, TokenStorageError},
 };
+use mcp_oauth_store::{EncryptedFileStore, KeyKind, KeychainErrorKind};
 use mcp_oauth_vault::VaultError;
 
 use super::{general::general_hint, subject::Subject, typed::LOCAL_LOGOUT};

@@ -265,7 +265,7 @@ mod tests {
             account: Some("work".to_owned()),
             scope: Some("notes:read".parse().unwrap()),
             client_id: Some("me".to_owned()),
-            issuer: Some(Issuer::new("https://as.example")),
+            issuer: Some(Issuer::from("https://as.example")),
             port: Some(1),
             legacy: true,
             ..Server::new(url.parse().unwrap())

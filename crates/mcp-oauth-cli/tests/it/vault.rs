@@ -1,9 +1,7 @@
 //! Tokens in a real `OpenBao`.
 
-use mcp_client_oauth::{
-    Secret,
-    store::{Backend as _, Entry},
-};
+use mcp_client_oauth::Secret;
+use mcp_oauth_store::{Backend as _, Entry};
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 use mcp_oauth_vault::{VaultAuth, VaultOptions, VaultStore};
 use serde_json::{Value, json};

@@ -15,6 +15,7 @@ use mcp_client_oauth::{
     flow::{Challenge, Scope},
     platform::{DevicePrompt, Interaction},
 };
+use mcp_oauth_support::mutex::lock;
 use tokio::sync::watch;
 use url::Url;
 
@@ -22,7 +23,7 @@ use super::{
     login_state::{Login, LoginNeeded},
     state::{Inner, ServerConnection},
 };
-use crate::{error::ProxyError, host::LoginRequest, mutex::lock};
+use crate::{error::ProxyError, host::LoginRequest};
 
 /// The time that a call waits for the URL of the login.
 const LOGIN_URL_TIMEOUT: Duration = Duration::from_secs(3);

@@ -130,7 +130,7 @@ mod tests {
 
     fn body() -> Redacted {
         Redacted {
-            inner: Body::full(Bytes::new()),
+            inner: Body::from(Bytes::new()),
             sent: SentTokens::default(),
             stream: Redactor::default().stream(),
         }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use mcp_client_oauth::{
     Error, Remedy,
+    adapters::{self, Credentials},
     error::AuthorizationError,
     flow::Challenge,
     platform::{AddressSpace, Body, Request},
@@ -63,20 +64,18 @@ impl ServerConnection {
         active: &ActiveSession,
         outgoing: &Outgoing,
     ) -> Result<http::Response<Body>, ProxyError> {
-        let authorized = if outgoing.url == *self.url() {
-            &active.authorized
+        let tokens = if outgoing.url == *self.url() {
+            &active.tokens
         } else {
             &active.at_origin
         };
-        let request = authorized
-            .request(outgoing.method.clone(), outgoing.url.clone())
-            .timeout(outgoing.timeout)
-            .body(outgoing.body.clone());
-        let headers = self.headers(outgoing);
-        let request = headers.iter().fold(request, |request, (name, value)| {
-            request.header(name.clone(), value.clone())
-        });
-        match Box::pin(request.send_streaming()).await {
+        let open = |credentials: Credentials| {
+            let mut request = self.request(outgoing);
+            credentials.apply(&mut request.headers);
+            self.platform().http.send_streaming(request)
+        };
+        let sending = adapters::send(tokens, &outgoing.method, &outgoing.url, open);
+        match Box::pin(sending).await.and_then(|sent| Ok(sent?)) {
             Ok(response) if response.status() == StatusCode::UNAUTHORIZED => {
                 Err(ProxyError::TokenRejected(self.url().clone()))
             }
@@ -94,13 +93,24 @@ impl ServerConnection {
     }
 
     async fn send_without(&self, outgoing: &Outgoing) -> Result<http::Response<Body>, ProxyError> {
+        let request = self.request(outgoing);
+        Ok(self.platform().http.send_streaming(request).await?)
+    }
+
+    fn request(&self, outgoing: &Outgoing) -> Request {
         let (method, url) = (outgoing.method.clone(), outgoing.url.clone());
-        // The user typed the URL of the server, so it may have any address.
-        let mut request = Request::new(method, url, AddressSpace::Loopback);
+        // The user typed the URL of the server, so it may have any address. One with plain http must be in a
+        // private network.
+        let address_space = if self.0.config.key.server().is_plaintext() {
+            AddressSpace::PrivateOverHttp
+        } else {
+            AddressSpace::Loopback
+        };
+        let mut request = Request::new(method, url, address_space);
         request.headers = self.headers(outgoing);
         request.body = outgoing.body.clone();
         request.deadline = outgoing.timeout;
-        Ok(self.platform().http.send_streaming(request).await?)
+        request
     }
 
     /// Returns the headers of the host and those of the protocol, which take precedence.

@@ -9,15 +9,15 @@ use arc_swap::ArcSwapOption;
 use http::{HeaderMap, header};
 use mcp_client_oauth::{
     Client, Error, Session,
-    adapters::AuthorizedClient,
     platform::{Interaction, Platform},
     store::LoginKey,
 };
+use mcp_oauth_support::mutex::lock;
 use tokio::{sync::watch, task::AbortHandle};
 use url::Url;
 
 use super::{login_state::Login, redact_body::SentTokens, tracked_tokens::TrackedTokens};
-use crate::{host::Host, mutex::lock};
+use crate::host::Host;
 
 /// The configuration of a connection.
 pub(crate) struct ConnectionConfig {
@@ -47,9 +47,9 @@ pub(super) struct Inner {
 /// The session that provides the tokens of the requests.
 pub(super) struct ActiveSession {
     pub(super) session: Session,
-    pub(super) authorized: AuthorizedClient,
+    pub(super) tokens: TrackedTokens,
     /// For the endpoint URL that a stream of MCP 2024-11-05 names.
-    pub(super) at_origin: AuthorizedClient,
+    pub(super) at_origin: TrackedTokens,
 }
 
 impl ServerConnection {
@@ -105,14 +105,11 @@ impl ServerConnection {
     }
 
     pub(super) fn use_session(&self, session: Session) {
-        let platform = self.platform().clone();
-        let source = TrackedTokens::new(session.clone(), self.0.sent_tokens.clone());
+        let tokens = TrackedTokens::new(session.clone(), self.0.sent_tokens.clone());
         let at_origin = TrackedTokens::at_origin(session.clone(), self.0.sent_tokens.clone());
-        let authorized = AuthorizedClient::new(platform.clone(), source);
-        let at_origin = AuthorizedClient::new(platform, at_origin);
         self.0.active.store(Some(Arc::new(ActiveSession {
             session,
-            authorized,
+            tokens,
             at_origin,
         })));
     }

@@ -33,7 +33,7 @@ impl TrackedTokens {
     pub(super) fn at_origin(session: Session, sent_tokens: SentTokens) -> Self {
         let origin = session.server().as_url().origin().ascii_serialization();
         Self {
-            origin: Some(Resource::new(origin)),
+            origin: Some(Resource::from(origin)),
             ..Self::new(session, sent_tokens)
         }
     }

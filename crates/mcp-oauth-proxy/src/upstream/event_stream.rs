@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use mcp_client_oauth::adapters::EventStream;
+use mcp_oauth_adapters::EventStream;
 
 use super::{
     super::{error::ProxyError, response::McpBody},

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::platform::Body;
+use mcp_oauth_support::mutex::lock;
 
 use super::{
     super::{
@@ -13,7 +14,6 @@ use super::{
         forward::StreamEnd,
         header_params::header_text,
         jsonrpc::{Message, Routing},
-        mutex::lock,
         response::McpBody,
     },
     state::{McpSession, State, Upstream},

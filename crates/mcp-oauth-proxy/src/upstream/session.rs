@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::Method;
 use mcp_client_oauth::error::UntrustedText;
+use mcp_oauth_support::mutex::lock;
 use serde_json::Value;
 
 use super::{
     super::{
         error::ProxyError,
         jsonrpc::{Message, UNSUPPORTED_VERSION},
-        mutex::lock,
     },
     initialize::initialized_notification,
     state::{McpSession, State, Upstream},

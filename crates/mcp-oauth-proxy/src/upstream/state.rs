@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use http::HeaderValue;
+use mcp_oauth_support::mutex::lock;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::super::{
@@ -14,7 +15,6 @@ use super::super::{
     forward::Forwarder,
     jsonrpc::Message,
     legacy_sse::LegacyStream,
-    mutex::lock,
     settings::{Limits, Transport},
 };
 

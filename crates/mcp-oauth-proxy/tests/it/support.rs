@@ -55,7 +55,8 @@ impl Interaction for ScriptedBrowser {
 /// Returns a client over a new store, its browser, and the URL of the server.
 pub(crate) fn client(testbed: &Testbed) -> (Client, Arc<ScriptedBrowser>, ServerUrl) {
     let browser = Arc::new(ScriptedBrowser::default());
-    let platform = Platform::system().with_interaction(browser.clone());
+    let mut platform = Platform::default();
+    platform.interaction = browser.clone();
     let server = testbed.server_url().as_str().parse().unwrap();
     (
         Client::with_platform(platform, TokenStore::memory()),

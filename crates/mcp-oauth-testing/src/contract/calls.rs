@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use mcp_client_oauth::{
-    Secret,
-    error::TokenStorageError,
-    store::{Backend, Entry, NameQuery, Revision, StoredEntry},
-};
+use mcp_client_oauth::{Secret, error::TokenStorageError};
+use mcp_oauth_store::{Backend, Entry, NameQuery, Revision, StoredEntry};
 
 /// More pages than any check needs, also with empty ones.
 const MOST_PAGES: usize = 1000;

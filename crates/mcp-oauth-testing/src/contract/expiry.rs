@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::calls::{conflict, delete, entry, expect_ok, get, names, put};
-use mcp_client_oauth::store::{Backend, Revision};
+use mcp_oauth_store::{Backend, Revision};
 
 /// A lifetime that does not end during a check.
 const LONG: Duration = Duration::from_secs(3600);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::calls::{delete, listed, put};
-use mcp_client_oauth::store::{Backend, NameQuery};
+use mcp_oauth_store::{Backend, NameQuery};
 
 const WORK: [&str; 3] = [
     "login https://a.example/mcp#work",

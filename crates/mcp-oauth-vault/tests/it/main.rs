@@ -20,8 +20,8 @@ use mcp_client_oauth::{
     Error, Remedy, Secret,
     error::{HttpErrorKind, TokenStorageError},
     platform::{Clock, HttpClient, HttpError, Request, ReqwestClient, Response},
-    store::{Backend as _, Entry, NameQuery, Revision},
 };
+use mcp_oauth_store::{Backend as _, Entry, NameQuery, Revision};
 use mcp_oauth_testing::{ManualClock, contract};
 use mcp_oauth_vault::{VaultAuth, VaultError, VaultOptions, VaultStore};
 use serde_json::json;

@@ -8,10 +8,10 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use mcp_client_oauth::{
     Session,
-    adapters::EventStream,
     error::HttpErrorKind,
     platform::{AddressSpace, Body, HttpClient as _, Request, ReqwestClient},
 };
+use mcp_oauth_adapters::EventStream;
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer};
 use serde_json::{Value, json};
 use tokio::{
@@ -138,7 +138,7 @@ async fn a_streamed_request_body_is_sent_as_it_is_produced() {
 async fn a_consumed_stream_body_is_not_resent_but_the_token_is_replaced() {
     let (fixture, session) = logged_in().await;
     let post = || {
-        let body = Body::full(Bytes::from_static(b"[1,2]"));
+        let body = Body::from(Bytes::from_static(b"[1,2]"));
         let json = HeaderValue::from_static("application/json");
         let request = session.post(notes(&fixture));
         request.header(header::CONTENT_TYPE, json).body_stream(body)

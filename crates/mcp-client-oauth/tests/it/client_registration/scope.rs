@@ -33,7 +33,7 @@ fn strict() -> Builder {
 }
 
 async fn registration(fixture: &Fixture) -> RegisteredClient {
-    let issuer = Issuer::new(fixture.testbed.issuer());
+    let issuer = Issuer::from(fixture.testbed.issuer());
     fixture.store.registration(&issuer).await.unwrap().unwrap()
 }
 

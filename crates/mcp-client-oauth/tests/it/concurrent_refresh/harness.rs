@@ -205,8 +205,7 @@ pub(crate) fn sender_of(request: &RecordedRequest) -> &str {
 /// Says whether the server accepts an access token.
 pub(crate) async fn is_accepted(fixture: &Fixture, token: &str) -> bool {
     let notes = fixture.server.as_url().join("/mcp/notes").unwrap();
-    let mut request = Request::json(notes, AddressSpace::Loopback, String::new());
-    request.method = Method::GET;
+    let mut request = Request::new(Method::GET, notes, AddressSpace::Loopback);
     let bearer = format!("Bearer {token}").parse().unwrap();
     request.headers.insert(header::AUTHORIZATION, bearer);
     let response = bounded(fixture.platform.http.send(request)).await;

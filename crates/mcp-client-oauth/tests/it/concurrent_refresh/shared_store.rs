@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use mcp_client_oauth::{
-    TokenStore,
-    store::{EncryptedFileStore, KeySource},
-};
+use mcp_client_oauth::TokenStore;
+use mcp_oauth_store::{EncryptedFileStore, KeySource};
 use tokio::process::Command;
 
 use super::process::env_var;

@@ -72,7 +72,7 @@ async fn a_worker_runs_its_orders() {
 
 async fn run_orders(name: &str, store: TokenStore) {
     let clock = ManualClock::new(start_time());
-    let key = LoginKey::new(env_var(SERVER).unwrap().parse().unwrap());
+    let key = LoginKey::try_from(env_var(SERVER).unwrap()).unwrap();
     let platform = NamedSender::platform(name, &clock);
     let client = Client::with_platform(platform, store.clone());
     let session = client.session(key).await.unwrap();

@@ -15,8 +15,9 @@ use mcp_client_oauth::{
     error::TokenStorageError,
     flow::AccessToken,
     platform::{HttpClient, HttpError, Request, Response},
-    store::{EncryptedFileStore, KeySource, LoginKey, Record, RecordLock},
+    store::{LoginKey, Record, RecordLock},
 };
+use mcp_oauth_store::{EncryptedFileStore, KeySource};
 use mcp_oauth_testing::ManualClock;
 use tokio::{process::Command, runtime::Handle};
 
@@ -113,7 +114,7 @@ fn is_child() -> bool {
 impl Child {
     /// Opens the store that the environment names. Its requests are sent in the runtime `network`.
     async fn from_env(network: Handle) -> Result<Self, Error> {
-        let key = LoginKey::new(env_var(SERVER).unwrap().parse().unwrap());
+        let key = LoginKey::try_from(env_var(SERVER).unwrap()).unwrap();
         let name = env_var(NAME).unwrap();
         let files = open(env_var(DIRECTORY).unwrap()).await?;
         let store = TokenStore::new(Arc::new(files.clone()));

@@ -145,7 +145,7 @@ async fn an_application_that_can_only_open_a_url_opens_the_one_with_the_code() {
     ] {
         let mut fixture = Fixture::with_polls(&code, [tokens()]);
         let user = Arc::new(BrowserOnly::default());
-        fixture.platform = fixture.platform.with_interaction(user.clone());
+        fixture.platform.interaction = user.clone();
         fixture.login().await.unwrap();
         assert_eq!(user.0.opened(), [opened.parse().unwrap()]);
     }
@@ -169,7 +169,7 @@ async fn the_prompt_is_shown_before_the_first_poll() {
     for _ in 0..20 {
         let mut fixture = Fixture::with_polls(&code(), [tokens()]);
         let user = Arc::new(RequestCounter(fixture.http.clone(), Mutex::default()));
-        fixture.platform = fixture.platform.with_interaction(user.clone());
+        fixture.platform.interaction = user.clone();
         fixture.login().await.unwrap();
         assert_eq!(*lock(&user.1), [1]);
     }
@@ -190,7 +190,7 @@ impl Interaction for NeverReturns {
 #[tokio::test]
 async fn a_prompt_that_does_not_return_does_not_delay_the_login() {
     let mut fixture = Fixture::with_polls(&code(), [pending(), tokens()]);
-    fixture.platform = fixture.platform.with_interaction(Arc::new(NeverReturns));
+    fixture.platform.interaction = Arc::new(NeverReturns);
     fixture.login().await.unwrap();
 }
 

@@ -129,7 +129,7 @@ impl TestbedFixture {
     }
 
     async fn record(&self) -> Option<Record> {
-        let key = LoginKey::new(self.server.clone());
+        let key = LoginKey::from(self.server.clone());
         let loaded = self.store.load(&key).await.unwrap();
         loaded.map(|(record, _)| record)
     }

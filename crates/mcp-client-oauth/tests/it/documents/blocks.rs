@@ -132,7 +132,7 @@ async fn guide_8(client: Client, session: Session, url: &str) -> Result<(), Bloc
 }
 
 async fn guide_9(client: Client, session: Session, url: &str) -> Result<(), BlockError> {
-    use mcp_client_oauth::adapters::{reqwest_middleware::AuthorizedMiddleware, tower::AuthorizedLayer};
+    use mcp_oauth_adapters::{reqwest_middleware::AuthorizedMiddleware, tower::AuthorizedLayer};
     
     let layer = AuthorizedLayer::new(session.clone());
     
@@ -223,7 +223,7 @@ async fn guide_17(client: Client, session: Session, url: &str) -> Result<(), Blo
     };
     
     let server: ServerUrl = url.parse()?;
-    let discovery = discover(&Platform::system(), &server, &DiscoveryOptions::default()).await?;
+    let discovery = discover(&Platform::default(), &server, &DiscoveryOptions::default()).await?;
     println!("issuer {}", discovery.issuer());
     println!("scopes {:?}", discovery.listed_scope);
     Ok(())

@@ -1,6 +1,5 @@
 //! An MCP client with bound tokens: `rmcp` passes on the challenge, but not the nonce with it.
 
-use mcp_client_oauth::adapters::rmcp::connect;
 use mcp_oauth_testbed::{ProtocolEra, ResponseForm};
 use rmcp::{
     model::{CallToolRequestParams, ClientConfig},
@@ -20,7 +19,7 @@ fn at_both(kinds: DpopPolicy) -> Builder {
 async fn connected(builder: Builder) -> (Fixture, Session, Client) {
     let fixture = fixture(builder).await;
     let session = fixture.login_with(with_dpop(Some(true))).await.unwrap();
-    let client = bounded(Box::pin(connect(session.clone()))).await;
+    let client = bounded(Box::pin(session.mcp())).await;
     (fixture, session, client.unwrap())
 }
 

@@ -7,8 +7,9 @@ use mcp_client_oauth::{
         self, DiscoveryOptions, DpopKey, IdentityOptions, ProofGenerator, discover, identify,
         refresh,
     },
-    store::{Backend as _, EncryptedFileStore, KeySource, MemoryBackend, Record},
+    store::Record,
 };
+use mcp_oauth_store::{Backend as _, EncryptedFileStore, KeySource, MemoryBackend};
 use mcp_oauth_testbed::test_user::{Decision, decide};
 
 use super::*;

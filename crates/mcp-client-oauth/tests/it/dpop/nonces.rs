@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_client_oauth::{
-    adapters::AuthorizedClient,
+    Client,
     flow::refresh,
     platform::{HttpClient, HttpError, Platform, Request},
 };
@@ -194,10 +194,10 @@ async fn a_nonce_is_stored_from_a_successful_response() {
         Arc::new(fixture.clock.clone()),
         Arc::new(RecordedInteraction::default()),
     );
-    let authorized = AuthorizedClient::new(platform, session);
+    let client = Client::with_platform(platform, fixture.store.clone());
+    let session = client.session(session.key()).await.unwrap();
     for _ in 0..3 {
-        let request = authorized.request(Method::GET, notes(&fixture));
-        request.send().await.unwrap();
+        session.get(notes(&fixture)).send().await.unwrap();
     }
     let claims = http.requests().into_iter().map(|request| {
         let proof = request.headers["dpop"].to_str().unwrap();

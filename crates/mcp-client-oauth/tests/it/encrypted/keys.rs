@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use mcp_client_oauth::store::KeyKind;
+use mcp_oauth_store::KeyKind;
 
 #[tokio::test]
 async fn a_wrong_password_is_reported_and_changes_nothing() {

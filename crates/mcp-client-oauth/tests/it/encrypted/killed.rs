@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 
-use mcp_client_oauth::store::KeyKind;
+use mcp_oauth_store::KeyKind;
 use tokio::task::JoinSet;
 
 use super::{

@@ -1,6 +1,6 @@
 //! Changes of the key of an existing store.
 
-use mcp_client_oauth::store::KeyKind;
+use mcp_oauth_store::KeyKind;
 
 use super::*;
 

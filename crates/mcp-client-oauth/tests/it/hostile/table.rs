@@ -36,7 +36,8 @@ outcome, every test checks that:
 
 A case that lists tests instead of outcomes needs more than server responses: several processes, a \
 file system that fails, or a real browser. `cli/` is the test suite of the command, `vault/` that of \
-`mcp-oauth-vault`, and `proxy/` the sources of the proxy.
+`mcp-oauth-vault`; `proxy/`, `store/` and `support/` are the sources of those crates, and `adapters/` is \
+`mcp-oauth-adapters`.
 
 The tests write this file (`MCP_OAUTH_TEST_WRITE_TABLE=1 cargo test -p mcp-client-oauth \
 --all-features --test it -- hostile::table`), and they fail if it differs from the cases.

@@ -51,7 +51,7 @@ fn grants(fixture: &Fixture, pair: &KeyPair) -> [Grant; 3] {
     let issuer = fixture.testbed.identity_provider().unwrap();
     let endpoint = format!("{issuer}/oauth2/token");
     let at_idp = PreregisteredClient::new("at-idp", None).with_private_key(private_key(pair));
-    let idp = IdentityProvider::new(Issuer::new(issuer), &endpoint, &at_idp, given(&id_token));
+    let idp = IdentityProvider::new(Issuer::from(issuer), &endpoint, &at_idp, given(&id_token));
     [
         Grant::ClientCredentials,
         Grant::WorkloadIdentity {

@@ -138,5 +138,13 @@ async fn the_scope_is_requested_and_a_missing_scope_is_reported() {
     let session = fixture.login_with(wider).await.unwrap();
     let request = fixture.last("POST", "/token");
     assert_eq!(request.form("scope").unwrap(), "notes:read notes:write");
-    assert_eq!(session.missing_scope().unwrap().to_string(), "notes:write");
+    assert_eq!(
+        session
+            .record()
+            .unwrap()
+            .missing_scope()
+            .unwrap()
+            .to_string(),
+        "notes:write"
+    );
 }

@@ -22,7 +22,7 @@ fn idp(fixture: &Fixture, claims: &Value) -> IdentityProvider {
     let at_idp = PreregisteredClient::new("app-at-idp", Some(secret("s3cret at the idp")));
     let endpoint = format!("{issuer}{EXCHANGE}");
     let source = AssertionSource::Provided(secret(&id_token));
-    IdentityProvider::new(Issuer::new(issuer), &endpoint, &at_idp, source).unwrap()
+    IdentityProvider::new(Issuer::from(issuer), &endpoint, &at_idp, source).unwrap()
 }
 
 /// Logs in the application by an assertion of `idp`.
@@ -239,7 +239,7 @@ fn an_identity_provider_is_https_or_on_loopback() {
         ("file:///etc/passwd", false),
     ] {
         let source = AssertionSource::Provided(secret("a.b.c"));
-        let idp = IdentityProvider::new(Issuer::new("https://idp.example"), url, &at_idp, source);
+        let idp = IdentityProvider::new(Issuer::from("https://idp.example"), url, &at_idp, source);
         assert_eq!(idp.is_ok(), good, "{url}");
     }
 }

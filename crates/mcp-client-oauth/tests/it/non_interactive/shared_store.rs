@@ -8,7 +8,9 @@ use mcp_client_oauth::{
     AssertionSource, Client, TokenStore,
     error::{TokenRefreshError, TokenStorageError},
     flow::refresh,
-    store::{Backend, Entry, LockGuard, MemoryBackend, NamePage, NameQuery, Revision, StoredEntry},
+};
+use mcp_oauth_store::{
+    Backend, Entry, LockGuard, MemoryBackend, NamePage, NameQuery, Revision, StoredEntry,
 };
 use serde_json::{Value, json};
 

@@ -206,7 +206,7 @@ async fn an_accepted_issuer_alias_applies_to_legacy_metadata() {
     assert!(is_other_issuer(&error), "{error}");
 
     let mut quirks = Quirks::default();
-    quirks.issuers = vec![IssuerAlias::new(Issuer::new(other))];
+    quirks.issuers = vec![IssuerAlias::from(Issuer::from(other))];
     let with_alias = |login: Login| login.legacy().quirks(quirks.clone());
     let session = scripted.login_with(with_alias).await.unwrap();
     assert_eq!(
@@ -247,7 +247,7 @@ async fn an_issuer_alias_that_is_not_a_url_is_accepted_by_exact_match() {
     assert!(is_other_issuer(
         &scripted.discovered(&options).await.unwrap_err()
     ));
-    options.quirks.issuers = vec![IssuerAlias::new(Issuer::new("127.0.0.1:3000"))];
+    options.quirks.issuers = vec![IssuerAlias::from(Issuer::from("127.0.0.1:3000"))];
     let found = scripted.discovered(&options).await.unwrap();
     assert_eq!(found.issuer().as_str(), origin);
 }

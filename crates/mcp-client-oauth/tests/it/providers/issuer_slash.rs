@@ -70,9 +70,9 @@ async fn a_server_that_adds_or_drops_the_slash_keeps_its_clients() {
     assert_eq!(session.record().unwrap().discovery.issuer().as_str(), BARE);
     assert_eq!(scripted.servers.count(REGISTER), 1);
     // A client that the server no longer knows is removed, however its issuer was written.
-    let issuer = Issuer::new(BARE);
+    let issuer = Issuer::from(BARE);
     assert!(scripted.store.remove_registration(&issuer).await.unwrap());
-    let [bare, slashed] = [BARE, SLASHED].map(Issuer::new);
+    let [bare, slashed] = [BARE, SLASHED].map(Issuer::from);
     for issuer in [bare, slashed] {
         assert_eq!(scripted.store.registration(&issuer).await.unwrap(), None);
     }
@@ -85,7 +85,7 @@ async fn a_client_works_with_both_spellings_of_the_issuer() {
     let discovery = discovery.unwrap();
     let identify_at = async |issuer: &str| {
         let mut client = PreregisteredClient::new("c", None);
-        client.issuer = Some(Issuer::new(issuer));
+        client.issuer = Some(Issuer::from(issuer));
         let mut options = IdentityOptions::default();
         options.preregistered = Some(client);
         identify(&scripted.platform, &discovery, &options, None, None).await

@@ -89,7 +89,11 @@ async fn a_granted_scope_with_another_spelling_is_not_missing() {
         let scripted = Scripted::new(listing(&[], &[], Some(granted)));
         let session = scripted.login_with(|login| login.scope(requested));
         let session = session.await.unwrap();
-        let found = session.missing_scope().map(|scope| scope.to_string());
+        let found = session
+            .record()
+            .unwrap()
+            .missing_scope()
+            .map(|scope| scope.to_string());
         assert_eq!(found.as_deref(), missing, "{granted}");
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn run(case: &Case) -> CaseResult {
     let platform = Platform::new(network.clone(), Arc::new(clock.clone()), agent.clone());
     let store = TokenStore::memory();
     let server: ServerUrl = case.server.parse().unwrap();
-    let key = LoginKey::new(server.clone());
+    let key = LoginKey::from(server.clone());
 
     let client = Client::with_platform(platform, store.clone());
     let login = configured(client.login(server), &case.options);

@@ -6,8 +6,9 @@ use mcp_client_oauth::{
     Client, ServerUrl, TokenStore,
     flow::TokenSet,
     platform::{Platform, ReqwestClient},
-    store::{EncryptedFileStore, KeySource, Record},
+    store::Record,
 };
+use mcp_oauth_store::{EncryptedFileStore, KeySource};
 use mcp_oauth_testbed::Testbed;
 use tempfile::TempDir;
 

@@ -119,7 +119,8 @@ fn extra_scope(record: &Record) -> Option<Scope> {
 /// whether both have the same operator.
 fn third_party_endpoint(record: &Record) -> Option<String> {
     let endpoint = &record.discovery.metadata.token_endpoint;
+    let endpoint = endpoint.as_url();
     let issuer = Url::parse(record.discovery.issuer().as_str()).ok()?;
-    let differs = issuer.host() != endpoint.as_url().host();
-    differs.then(|| endpoint.origin())
+    let differs = issuer.host() != endpoint.host();
+    differs.then(|| endpoint.origin().ascii_serialization())
 }

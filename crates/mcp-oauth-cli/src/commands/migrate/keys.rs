@@ -5,11 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use mcp_client_oauth::{
-    Secret, TokenStore,
-    error::TokenStorageError,
-    store::{EncryptedFileStore, KeyKind, KeySource},
-};
+use mcp_client_oauth::{Secret, TokenStore, error::TokenStorageError};
+use mcp_oauth_store::{EncryptedFileStore, KeyKind, KeySource};
 use serde_json::json;
 
 use crate::{

@@ -45,6 +45,7 @@ pub use encrypted::EncryptedFileStore;
 pub use error::{KeychainErrorKind, TokenStorageError};
 #[cfg(feature = "encrypted-file")]
 pub use key::{KeyKind, KeySource};
+pub use mcp_oauth_support::Secret;
 pub use memory::MemoryBackend;
 pub use migration::{ConflictPolicy, MigrationCopy, MigrationError, Skipped, copy};
 pub use names::{NamePage, NameQuery, account_of};

@@ -52,8 +52,7 @@ pub trait SimpleStore: fmt::Debug + Send + Sync {
 /// use std::{collections::HashMap, error::Error, sync::{Arc, Mutex}};
 ///
 /// use async_trait::async_trait;
-/// use mcp_oauth_store::{Backend, OneProcess, SimpleStore};
-/// use mcp_oauth_support::Secret;
+/// use mcp_oauth_store::{Backend, OneProcess, Secret, SimpleStore};
 ///
 /// #[derive(Debug, Default)]
 /// struct Settings(Mutex<HashMap<String, Secret<Vec<u8>>>>);

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use mcp_oauth_testbed::{Corruption, DpopPolicy, Endpoint, Fault, Peer, Testbed};
+use mcp_oauth_testbed::{
+    ConfidentialClient, Corruption, DpopPolicy, Endpoint, Fault, Peer, Testbed,
+};
 use serde_json::Value;
 
-use crate::support::{Home, Output, snapshot};
+use crate::support::{Home, Output, bounded, snapshot};
 
 #[cfg(unix)]
 mod login;
@@ -138,12 +140,12 @@ async fn a_slow_refresh_goes_on_when_the_command_has_ended() {
 
 #[tokio::test]
 async fn an_expired_token_is_refreshed_without_a_request_to_the_server() {
-    let builder = Testbed::builder().access_token_lifetime(Duration::ZERO);
+    let builder = Testbed::builder().access_token_lifetime(Duration::from_secs(1));
     let home = Home::with(builder).await;
     home.login(&["notes", &home.url()]).await.succeeded();
-    home.testbed.clear_requests();
-    // The next token is expired as well: it is of no use.
-    headers(&home, &[]).await;
+    let is_expired = async { while !home.run(&["list"]).await.stdout.contains("refreshable") {} };
+    bounded(is_expired).await;
+    headers(&home, &[]).await.succeeded();
     assert_eq!((refreshes(&home), pings(&home)), (1, 0));
 }
 
@@ -196,7 +198,8 @@ async fn a_login_that_the_server_has_revoked_is_none() {
 /// A machine has no user: its login needs no browser.
 #[tokio::test]
 async fn a_non_interactive_login_is_repeated() {
-    let home = Home::with(Testbed::builder().client("me", Some("secret"))).await;
+    let robot = ConfidentialClient::with_secret("me", "secret");
+    let home = Home::with(Testbed::builder().confidential_client(robot)).await;
     let secret = [("MCP_OAUTH_CLIENT_SECRET", "secret")];
     let typed = [
         "notes",

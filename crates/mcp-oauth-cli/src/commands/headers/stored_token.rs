@@ -15,6 +15,9 @@ use crate::{
 /// it is not refreshed.
 const LONGEST_MARGIN: Duration = Duration::from_secs(60);
 
+/// The time for which a token with a lifetime of zero is used, as in the sessions of the library.
+const TRIED_FOR: Duration = Duration::from_secs(30);
+
 /// Identifies a stored token without holding it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct TokenId {
@@ -89,7 +92,11 @@ impl StoredToken {
             return Freshness::Fresh;
         };
         let life = end.duration_since(self.issued_at).unwrap_or_default();
-        let margin = (life / 4).min(LONGEST_MARGIN);
+        let (end, margin) = if life.is_zero() {
+            (end + TRIED_FOR, Duration::ZERO)
+        } else {
+            (end, (life / 4).min(LONGEST_MARGIN))
+        };
         match end.duration_since(now) {
             Ok(left) if left > margin => Freshness::Fresh,
             Ok(left) if !left.is_zero() => Freshness::ExpiresSoon,
@@ -149,6 +156,8 @@ mod tests {
             (Some(40), 29, false, false),
             (Some(40), 30, true, false),
             (Some(40), 99, true, true),
+            (Some(0), 29, false, false),
+            (Some(0), 30, true, true),
         ] {
             let now = UNIX_EPOCH + Duration::from_secs(1000 + age);
             let needs = |is_refreshable| token(life, is_refreshable).needs_renewal(now);

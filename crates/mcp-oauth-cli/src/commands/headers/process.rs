@@ -1,7 +1,7 @@
 //! The process in the background: started, and waited for as long as there is time.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead, BufReader},
     process::{Command, Stdio},
     thread,
 };
@@ -109,7 +109,7 @@ fn start(context: &Context, rejected: Option<u64>) -> Result<UnboundedReceiver<R
     let lines = child.stdout.take().map(BufReader::new);
     // The thread ends with the other process, or with this one.
     thread::spawn(move || {
-        let lines = lines.into_iter().flat_map(|lines| lines.lines());
+        let lines = lines.into_iter().flat_map(BufRead::lines);
         for report in lines
             .map_while(Result::ok)
             .filter_map(|line| serde_json::from_str(&line).ok())

@@ -190,7 +190,20 @@ async fn a_login_that_the_server_has_revoked_is_none() {
     refused.says("hint: mcp-oauth login notes");
 }
 
-/// A machine has no user: its login needs no browser.
+/// A pipe without a writer blocks the thread that reads it, as the prompt of a keychain may.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_that_blocks_does_not_exceed_the_time() {
+    let home = Home::logged_in().await;
+    let pipe = home.path("password").display().to_string();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let typed = ["--password-file", &pipe, "--json"];
+    let late = headers(&home, &typed).await.ended(4);
+    assert_eq!(late.json()["error"]["code"], "timed_out");
+}
+
+/// The login of a service needs no browser.
 #[tokio::test]
 async fn a_non_interactive_login_is_repeated() {
     let robot = ConfidentialClient::with_secret("me", "secret");

@@ -19,7 +19,7 @@ use crate::{
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time after which the process ends, whatever it waits for.
-const LAST: Duration = Duration::from_millis(7500);
+const LAST: Duration = Duration::from_secs(7);
 
 /// The end of the time that a command may take.
 pub(super) type Deadline<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;

@@ -11,6 +11,7 @@ use crate::{
 mod client_metadata;
 mod config;
 mod demo;
+mod headers;
 mod list;
 mod login;
 mod logout;
@@ -34,6 +35,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::List => list::run(&context).await,
         Command::Show(target) => show::run(&context, &target).await,
         Command::Token(token) => token::run(&context, &token).await,
+        Command::Headers(token) => headers::run(&context, &token).await,
         Command::Test(connect) => test::run(&context, &connect).await,
         Command::Tools(connect) => tools::run(&context, &connect).await,
         Command::Request(request) => request::run(&context, &request).await,
@@ -49,6 +51,8 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Config(typed) => config::run(&context, &typed),
         Command::Paste => login::complete(&context).await,
         Command::Proxy(proxy) => proxy::run(&context, *proxy).await,
+        // On the heap: it has a login too.
+        Command::Renew(typed) => Box::pin(headers::renew(&context, &typed)).await,
         Command::ClientMetadata(typed) => client_metadata::run(&context, &typed),
         Command::OpenUrl { url } => Ok(open(&url).await),
     }

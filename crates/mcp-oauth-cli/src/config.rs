@@ -135,7 +135,7 @@ impl Config {
         Ok(whole + rest)
     }
 
-    /// Returns the directory of the files that proxies store about their servers.
+    /// Returns the directory of the files that proxies and `headers` store about their servers.
     pub(crate) fn proxy_directory(&self) -> Option<PathBuf> {
         Some(self.names.as_ref()?.with_file_name("proxy"))
     }

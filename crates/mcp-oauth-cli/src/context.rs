@@ -177,7 +177,7 @@ impl Context {
 
     /// Returns the stored options of a login: those of the name that was typed, else those of another name
     /// of the same login.
-    fn remembered(&self, target: &Target) -> Option<Server> {
+    pub(crate) fn remembered(&self, target: &Target) -> Option<Server> {
         let named = target.server.clone();
         let named = named.filter(|server| server.key() == target.key);
         named.or_else(|| {
@@ -185,6 +185,20 @@ impl Context {
             let mut all = servers.iter().map(|(_, server)| server);
             all.find(|server| server.key() == target.key).cloned()
         })
+    }
+
+    /// Returns the subject of hints, with the stored options of the server.
+    pub(crate) fn known_subject(&self) -> Subject {
+        let subject = self.subject.clone();
+        match self.servers() {
+            Ok(servers) => subject.knowing(&servers),
+            Err(_) => subject,
+        }
+    }
+
+    /// Returns the command that logs in.
+    pub(crate) fn login_command(&self) -> String {
+        self.known_subject().login_command()
     }
 
     /// Returns whether stdin is a terminal.

@@ -64,6 +64,7 @@ mod jsonrpc;
 mod legacy_sse;
 mod lines;
 mod listen;
+mod login_files;
 mod mcp_client;
 mod offline_responses;
 mod pending_requests;
@@ -78,5 +79,6 @@ mod upstream;
 
 pub use error::ProxyError;
 pub use host::{Host, LoginRequest};
+pub use login_files::{LoginFiles, LoginLock};
 pub use proxy::{Proxy, ProxyBuilder};
 pub use settings::Transport;

@@ -1,11 +1,6 @@
 //! The proxy, and its options.
 
-use std::{
-    fs::DirBuilder,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use mcp_client_oauth::{Client, Error, Secret, store::LoginKey};
@@ -22,6 +17,7 @@ use crate::{
     host::{DefaultHost, Host},
     lines::Lines,
     listen::Endpoint,
+    login_files::LoginFiles,
     pipes, serving,
     settings::{Limits, Settings, Transport},
     stdio,
@@ -212,9 +208,8 @@ impl ProxyBuilder {
     /// # Errors
     /// The store cannot be read.
     pub async fn build(self) -> Result<Proxy, Error> {
-        let directory = self.directory.filter(|directory| create(directory));
-        let name = file_name(&self.key);
-        let file = |extension| Some(directory.as_ref()?.join(format!("{name}.{extension}")));
+        let directory = self.directory.as_deref();
+        let files = directory.and_then(|directory| LoginFiles::create(directory, &self.key));
         let server_info = self.server_info.unwrap_or_else(|| {
             let version = env!("CARGO_PKG_VERSION");
             ("mcp-oauth".to_owned(), version.to_owned())
@@ -224,11 +219,11 @@ impl ProxyBuilder {
             limits: self.limits,
             filter: Filter::new(self.hidden_tools),
             server_info,
-            capability_file: file("json"),
+            capability_file: files.as_ref().map(|files| files.path("json")),
         };
         let config = ConnectionConfig {
             client: self.client,
-            lock: file("lock"),
+            files,
             key: self.key,
             host: self.host.unwrap_or_else(|| Arc::new(DefaultHost)),
             headers: self.headers,
@@ -247,30 +242,4 @@ impl std::fmt::Debug for ProxyBuilder {
             .field("key", &self.key)
             .finish_non_exhaustive()
     }
-}
-
-/// Creates a directory for its owner only. Returns false if it cannot be created: then nothing is stored.
-fn create(directory: &Path) -> bool {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory).is_ok()
-}
-
-/// Returns a file name for a login: its host, for users, and a hash of its URL and account (FNV-1a).
-fn file_name(key: &LoginKey) -> String {
-    let host = key.server().as_url().host_str().unwrap_or_default();
-    let host = host.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "_");
-    let whole = format!(
-        "{} {}",
-        key.server().as_str(),
-        key.account().unwrap_or_default()
-    );
-    let number = whole
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |number, byte| {
-            (number ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    format!("{host}-{number:016x}")
 }

@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Print the access token for scripts; refresh it first if it has expired.
     #[command(after_help = help::TOKEN)]
     Token(Token),
+    /// Print the request headers with the access token as JSON, for Claude Code and Codex.
+    #[command(after_help = help::HEADERS)]
+    Headers(Token),
     /// Connect as an MCP client, and report whether it works.
     #[command(after_help = help::TEST)]
     Test(Connect),
@@ -117,6 +120,9 @@ pub(crate) enum Command {
     /// Print the client metadata document to host at a URL, which is then the client ID.
     #[command(after_help = help::CLIENT_METADATA)]
     ClientMetadata(ClientMetadata),
+    /// Refresh the token of a login in the background, or log in: `headers` runs it.
+    #[command(hide = true)]
+    Renew(Renew),
     /// Open a URL in the browser, without the secrets of mcp-oauth in its environment.
     #[command(hide = true)]
     OpenUrl {
@@ -165,7 +171,7 @@ pub(crate) struct ClientMetadata {
     pub(crate) redirect_uri: Vec<Url>,
 }
 
-/// `token`.
+/// `token` and `headers`.
 #[derive(Args, Debug)]
 pub(crate) struct Token {
     #[command(flatten)]
@@ -173,6 +179,16 @@ pub(crate) struct Token {
     /// Print the token even if stdout is a terminal.
     #[arg(long)]
     pub(crate) show: bool,
+}
+
+/// `renew`.
+#[derive(Args, Debug)]
+pub(crate) struct Renew {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// Refresh the token of this revision, although it has not expired.
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) rejected: Option<u64>,
 }
 
 /// `test` and `tools`.

@@ -103,6 +103,19 @@ Examples:
 
 Exit code: 3 if a login is needed.";
 
+pub(super) const HEADERS: &str = "\
+Examples:
+  mcp-oauth headers notes                        print {\"Authorization\":\"Bearer ...\"}
+  mcp-oauth headers notes --data-dir /home/me/m  without a variable of the environment
+  mcp-oauth headers notes --show                 print it on a terminal
+
+Claude Code runs it as `headersHelper`, Codex as `http_headers_helper`; docs/guide.md has the entries.
+It ends within eight seconds. A login that is needed begins in the browser, and goes on when this
+command has ended; where no browser can be opened, none begins. A token that is requested again
+within a minute is tested with one request, and replaced only if the server responds with 401.
+Exit code: 3 if a login is needed or open in the browser, 4 if there is no new token yet, 1 for a
+token that is bound to a key (DPoP): use `mcp-oauth proxy`.";
+
 pub(super) const TEST: &str = "\
 Examples:
   mcp-oauth test notes

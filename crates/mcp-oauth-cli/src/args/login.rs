@@ -69,6 +69,29 @@ pub(crate) struct Login {
 }
 
 impl Login {
+    /// Returns the arguments of a login at this server, with its stored options.
+    pub(crate) fn at(server: &str, account: Option<&str>) -> Self {
+        let flags = LoginFlags {
+            account: account.map(str::to_owned),
+            ..LoginFlags::default()
+        };
+        Self {
+            name: Some(server.to_owned()),
+            url: None,
+            flags,
+            scopes: Vec::new(),
+            client_secret_stdin: false,
+            port: None,
+            redirect_uri: None,
+            timeout: None,
+            force: false,
+            complete: false,
+            grant: GrantFlags::default(),
+            idp: IdpFlags::default(),
+            quirks: QuirkFlags::default(),
+        }
+    }
+
     /// Returns the scope that was typed, by either flag.
     pub(crate) fn scope(&self) -> Option<Scope> {
         let scopes = self.scopes.iter();

@@ -15,8 +15,8 @@ mod summary;
 
 pub(crate) use app::App;
 pub(crate) use cli::{
-    Cli, ClientMetadata, Command, Connect, Demo, Global, Logout, Migrate, Request, TargetArgs,
-    Token,
+    Cli, ClientMetadata, Command, Connect, Demo, Global, Logout, Migrate, Renew, Request,
+    TargetArgs, Token,
 };
 pub(crate) use login::Login;
 pub(crate) use network::NetworkFlags;

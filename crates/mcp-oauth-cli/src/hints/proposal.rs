@@ -119,6 +119,17 @@ impl Proposal {
         self
     }
 
+    /// Returns the arguments, for a process that is started without a shell.
+    pub(super) fn arguments(self) -> Vec<String> {
+        let own = [self.verb.to_owned()].into_iter().chain(self.server);
+        let flags = self.flags.into_iter().chain(self.global);
+        let flags = flags.map(|Flag { name, value }| match value {
+            Some(value) => format!("{name}={value}"),
+            None => name.to_owned(),
+        });
+        own.chain(self.url).chain(flags).collect()
+    }
+
     /// Drops options that were typed.
     #[must_use]
     pub(super) fn without(mut self, names: &[&str]) -> Self {

@@ -50,7 +50,10 @@ impl Subject {
             Command::Show(target) | Command::Refresh(target) => {
                 named(&target.server, &target.account)
             }
-            Command::Token(token) => named(&token.target.server, &token.target.account),
+            Command::Token(token) | Command::Headers(token) => {
+                named(&token.target.server, &token.target.account)
+            }
+            Command::Renew(renew) => named(&renew.target.server, &renew.target.account),
             Command::Test(connect) | Command::Tools(connect) => Self {
                 url: connect.url.clone(),
                 ..named(&connect.target.server, &connect.target.account)
@@ -250,6 +253,12 @@ impl Subject {
             flags: account.or(typed.cloned()).into_iter().collect(),
             global: self.global.clone(),
         }
+    }
+
+    /// Returns the arguments of another command of this program for the same login, with the global options
+    /// that were typed.
+    pub(crate) fn arguments(&self, verb: &'static str) -> Vec<String> {
+        self.command(verb).arguments()
     }
 
     /// Returns the command to continue with after a login with the name `name`.

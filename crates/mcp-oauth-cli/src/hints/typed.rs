@@ -17,6 +17,7 @@ pub(super) fn verb(command: &Command) -> Option<&'static str> {
         Command::Login(_) => Some("login"),
         Command::Show(_) => Some("show"),
         Command::Token(_) => Some("token"),
+        Command::Headers(_) => Some("headers"),
         Command::Test(_) => Some("test"),
         Command::Tools(_) => Some("tools"),
         Command::Refresh(_) => Some("refresh"),

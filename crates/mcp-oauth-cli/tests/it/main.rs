@@ -10,6 +10,7 @@ mod core_dump;
 mod declined;
 mod demo;
 mod device;
+mod headers;
 mod hints;
 mod journey;
 mod json;

@@ -1,9 +1,6 @@
 //! A login in the background: the client gets responses meanwhile, and a notification when it is done.
 
 use std::{
-    fs::File,
-    io::ErrorKind,
-    path::Path,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -23,7 +20,11 @@ use super::{
     login_state::{Login, LoginNeeded},
     state::{Inner, ServerConnection},
 };
-use crate::{error::ProxyError, host::LoginRequest};
+use crate::{
+    error::ProxyError,
+    host::LoginRequest,
+    login_files::{LoginFiles, LoginLock},
+};
 
 /// The time that a call waits for the URL of the login.
 const LOGIN_URL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -138,19 +139,19 @@ impl ServerConnection {
         scope: Option<&Scope>,
     ) -> Result<Session, Error> {
         let _lock = loop {
-            let lock = self.0.config.lock.as_deref().map(try_lock);
+            let lock = self.0.config.files.as_ref().map(LoginFiles::try_lock);
             if let Some(session) = self.find_other_login(scope).await? {
                 return Ok(session);
             }
             match lock {
-                Some(Lock::Held) => {
+                Some(LoginLock::Held) => {
                     let text = "login required: a login is in progress in another window";
                     self.set_login_needed(None, text.to_owned());
                     self.platform().clock.sleep(POLL_INTERVAL).await;
                 }
-                Some(Lock::Acquired(file)) => break Some(file),
+                Some(LoginLock::Acquired(file)) => break Some(file),
                 // Where no file can be locked, each process starts its own login.
-                Some(Lock::Unavailable) | None => break None,
+                Some(LoginLock::Unavailable) | None => break None,
             }
         };
         let known = self
@@ -226,28 +227,6 @@ impl ServerConnection {
 fn covers_scope(session: &Session, scope: Option<&Scope>) -> bool {
     let known = session.record().and_then(|record| record.known_scope());
     scope.is_none_or(|scope| known.is_some_and(|known| scope.missing_from(&known).is_none()))
-}
-
-enum Lock {
-    Acquired(File),
-    Held,
-    Unavailable,
-}
-
-fn try_lock(path: &Path) -> Lock {
-    let mut options = File::options();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let opened = options.create(true).append(true).open(path);
-    let locked = opened.map(|file| file.try_lock().map(|()| file));
-    match locked {
-        Ok(Ok(file)) => Lock::Acquired(file),
-        Ok(Err(std::fs::TryLockError::WouldBlock)) => Lock::Held,
-        Ok(Err(std::fs::TryLockError::Error(error))) if error.kind() == ErrorKind::WouldBlock => {
-            Lock::Held
-        }
-        Ok(Err(_)) | Err(_) => Lock::Unavailable,
-    }
 }
 
 /// Shows the login to the user by the interaction of the host, and to the client in its responses.

@@ -1,9 +1,6 @@
 //! The state of a connection: the active session and the login in progress.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use http::{HeaderMap, header};
@@ -17,7 +14,7 @@ use tokio::{sync::watch, task::AbortHandle};
 use url::Url;
 
 use super::{login_state::Login, redact_body::SentTokens, tracked_tokens::TrackedTokens};
-use crate::host::Host;
+use crate::{host::Host, login_files::LoginFiles};
 
 /// The configuration of a connection.
 pub(crate) struct ConnectionConfig {
@@ -26,8 +23,8 @@ pub(crate) struct ConnectionConfig {
     pub(crate) host: Arc<dyn Host>,
     /// The headers of the host. If `Authorization` is among them, no token is added.
     pub(crate) headers: HeaderMap,
-    /// The file that is locked during a login, so that one process at a time logs in.
-    pub(crate) lock: Option<PathBuf>,
+    /// The files with the lock of a login, so that one process at a time logs in.
+    pub(crate) files: Option<LoginFiles>,
 }
 
 /// A connection to the server. Clones share their state.

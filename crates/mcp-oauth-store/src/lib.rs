@@ -31,6 +31,7 @@ mod hex;
 mod key;
 #[cfg(feature = "encrypted-file")]
 mod keychain;
+mod listing;
 mod memory;
 mod migration;
 mod names;
@@ -45,6 +46,7 @@ pub use encrypted::EncryptedFileStore;
 pub use error::{KeychainErrorKind, TokenStorageError};
 #[cfg(feature = "encrypted-file")]
 pub use key::{KeyKind, KeySource};
+pub use listing::all_names;
 pub use mcp_oauth_support::Secret;
 pub use memory::MemoryBackend;
 pub use migration::{ConflictPolicy, MigrationCopy, MigrationError, Skipped, copy};

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Backend, LockGuard, NameQuery, Revision, StoredEntry, TokenStorageError,
+    Backend, LockGuard, NameQuery, Revision, StoredEntry, TokenStorageError, all_names,
     names::{describe, is_registration},
 };
 
@@ -99,7 +99,7 @@ pub async fn copy(
         registrations: 0,
         skipped: Vec::new(),
     };
-    let names = NameQuery::default().all(&**from).await?;
+    let names = all_names(&**from, NameQuery::default()).await?;
     let mut different = Vec::new();
     for name in names {
         match copied.copy(&name, None).await? {

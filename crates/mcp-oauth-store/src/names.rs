@@ -10,8 +10,6 @@
 
 use mcp_oauth_support::UntrustedText;
 
-use crate::{Backend, TokenStorageError};
-
 /// The start of the name of a login, and of that of a client registration.
 const LOGIN: &str = "login ";
 const CLIENT: &str = "client ";
@@ -60,26 +58,6 @@ impl NameQuery {
             after: None,
             limit: limit.max(1),
         }
-    }
-
-    /// Reads every page from this one on, and returns the names, sorted.
-    ///
-    /// # Errors
-    /// [`TokenStorageError`] if the names cannot be read.
-    pub async fn all(mut self, store: &dyn Backend) -> Result<Vec<String>, TokenStorageError> {
-        let mut names = Vec::new();
-        loop {
-            let page = store.names(&self).await?;
-            names.extend(page.names);
-            match page.next {
-                Some(next) => self.after = Some(next),
-                None => break,
-            }
-        }
-        names.sort_unstable();
-        // An entry that is changed between two pages may be on both.
-        names.dedup();
-        Ok(names)
     }
 
     /// Returns the page out of `names`, all names of a store in any order. The cursor is the last name.

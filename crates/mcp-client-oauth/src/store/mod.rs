@@ -18,7 +18,7 @@ mod record;
 mod used_clients;
 
 pub(crate) use mcp_oauth_store::Revision;
-use mcp_oauth_store::{Backend, Entry, LockGuard, NameQuery};
+use mcp_oauth_store::{Backend, Entry, LockGuard, NameQuery, all_names};
 pub use record::{LoginKey, Record};
 
 /// The lock of a record across tasks, processes and hosts, with the record as it was read under the lock.
@@ -265,7 +265,7 @@ impl TokenStore {
     async fn names(&self, account: Option<&str>) -> Result<Vec<String>, TokenStorageError> {
         let mut query = NameQuery::default();
         query.account = account.map(str::to_owned);
-        query.all(&*self.backend).await
+        all_names(&*self.backend, query).await
     }
 
     /// Returns the client that was registered with `issuer` before (MCP authorization, "Authorization Server

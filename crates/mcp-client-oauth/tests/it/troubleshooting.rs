@@ -31,7 +31,9 @@ fn every_explained_message_exists() {
     let document = Path::new(ROOT).join("../../docs/troubleshooting.md");
     let document = fs::read_to_string(document).unwrap();
     let mut code = String::new();
-    sources(&Path::new(ROOT).join("src"), &mut code);
+    for folder in ["src", "../mcp-oauth-store/src"] {
+        sources(&Path::new(ROOT).join(folder), &mut code);
+    }
     let messages = quoted(&document);
     assert!(messages.len() > 20, "the headings were not found");
     for message in messages {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::platform::{AddressSpace, Request};
 
 use super::stored_token::StoredToken;
@@ -19,12 +19,15 @@ const PING: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 pub(super) async fn is_rejected(context: &Context, target: &Target, token: &StoredToken) -> bool {
     let url = target.key.server().as_url().clone();
     // The user typed the URL of the server, so it may have any address.
-    let mut request = Request::json(url, AddressSpace::Loopback, PING);
+    let mut request = Request::new(Method::POST, url, AddressSpace::Loopback);
+    request.body = PING.into();
     let Ok(mut value) = HeaderValue::from_str(token.header.expose()) else {
         return false;
     };
     value.set_sensitive(true);
     request.headers.insert(header::AUTHORIZATION, value);
+    let json = HeaderValue::from_static("application/json");
+    request.headers.insert(header::CONTENT_TYPE, json);
     let accept = HeaderValue::from_static("application/json, text/event-stream");
     request.headers.insert(header::ACCEPT, accept);
     request.deadline = TIMEOUT;

@@ -5,12 +5,12 @@
     reason = "a helper of a test may fail as the test itself may"
 )]
 
-mod config;
 mod core_dump;
 mod declined;
 mod demo;
 mod device;
 mod hints;
+mod install;
 mod journey;
 mod json;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,17 @@
+//! The configuration files of applications that run MCP servers: which file, which entry, and how it is
+//! changed.
+
+mod catalog;
+mod entry;
+mod file;
+mod location;
+mod merge;
+mod own_program;
+mod text;
+
+pub(crate) use entry::{Request, entry};
+pub(crate) use file::Edit;
+pub(crate) use location::file_of;
+pub(crate) use merge::{is_own, merged};
+pub(crate) use own_program::{copied_path, stable_path};
+pub(crate) use text::{EditError, Slot};

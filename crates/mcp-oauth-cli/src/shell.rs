@@ -14,7 +14,11 @@ pub(crate) enum Shell {
 impl Shell {
     /// The shell that runs a command line of Claude Code (`child_process` of Node with `shell: true`) and
     /// of Codex (`%COMSPEC%`, else `cmd.exe`): the same on each system.
-    pub(crate) const OF_APPLICATIONS: Self = if cfg!(windows) { Self::Cmd } else { Self::Posix };
+    pub(crate) const OF_APPLICATIONS: Self = if cfg!(windows) {
+        Self::Cmd
+    } else {
+        Self::Posix
+    };
 
     /// The shell that hints are pasted into.
     const OF_HINTS: Self = if cfg!(windows) {

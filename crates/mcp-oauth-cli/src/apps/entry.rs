@@ -82,7 +82,10 @@ impl Request<'_> {
             App::Goose => {
                 defaults = object([
                     ("enabled", json!(true)),
-                    ("description", json!(format!("{} through mcp-oauth", self.name))),
+                    (
+                        "description",
+                        json!(format!("{} through mcp-oauth", self.name)),
+                    ),
                     ("timeout", json!(300)),
                 ]);
                 object([
@@ -291,7 +294,9 @@ mod tests {
             (App::Gemini, "/a/$HOME/mcp-oauth"),
             (App::Opencode, "/a/{env:HOME}/mcp-oauth"),
         ] {
-            let refused = made(app, Via::Proxy, program, &none).unwrap_err().render(None);
+            let refused = made(app, Via::Proxy, program, &none)
+                .unwrap_err()
+                .render(None);
             assert!(refused.message.contains(program), "{}", refused.message);
         }
         assert!(made(App::Codex, Via::Proxy, "/a/${HOME}/mcp-oauth", &none).is_ok());

@@ -95,7 +95,10 @@ impl Edit {
     fn modified(&self) -> Failure {
         Failure::other(
             "file",
-            format!("{} was modified concurrently (left unchanged)", self.path.display()),
+            format!(
+                "{} was modified concurrently (left unchanged)",
+                self.path.display()
+            ),
             Some("run the same command again".to_owned()),
         )
     }
@@ -115,7 +118,10 @@ fn content(path: &Path) -> Result<Option<String>, Failure> {
             let before = &error.as_bytes()[..valid];
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
             let tail = before.rsplit(|byte| *byte == b'\n').next();
-            let column = String::from_utf8_lossy(tail.unwrap_or_default()).chars().count() + 1;
+            let column = String::from_utf8_lossy(tail.unwrap_or_default())
+                .chars()
+                .count()
+                + 1;
             let message = format!(
                 "cannot change {} (left unchanged): it is not UTF-8 on line {line} column {column}",
                 path.display()

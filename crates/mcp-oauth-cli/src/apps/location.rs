@@ -54,7 +54,9 @@ impl Directories {
             App::Codex => moved("CODEX_HOME", in_home(".codex")).join("config.toml"),
             App::Copilot => moved("COPILOT_HOME", in_home(".copilot")).join("mcp-config.json"),
             App::Cursor => in_home(".cursor/mcp.json"),
-            App::Gemini => moved("GEMINI_CLI_HOME", self.home.clone()).join(".gemini/settings.json"),
+            App::Gemini => {
+                moved("GEMINI_CLI_HOME", self.home.clone()).join(".gemini/settings.json")
+            }
             App::Goose => self.goose(set("GOOSE_PATH_ROOT")),
             App::Opencode => self.opencode(),
             App::Qwen => moved("QWEN_HOME", in_home(".qwen")).join("settings.json"),
@@ -62,7 +64,9 @@ impl Directories {
             App::Windsurf => in_home(".codeium/windsurf/mcp_config.json"),
             App::Zed if cfg!(windows) => self.native.join("Zed/settings.json"),
             App::Zed if cfg!(target_os = "macos") => in_home(".config/zed/settings.json"),
-            App::Zed => moved("FLATPAK_XDG_CONFIG_HOME", self.xdg.clone()).join("zed/settings.json"),
+            App::Zed => {
+                moved("FLATPAK_XDG_CONFIG_HOME", self.xdg.clone()).join("zed/settings.json")
+            }
             App::Generic => return None,
         };
         Some(file)
@@ -75,7 +79,8 @@ impl Directories {
         if first.exists() {
             return first;
         }
-        set.unwrap_or_else(|| self.home.clone()).join(".claude.json")
+        set.unwrap_or_else(|| self.home.clone())
+            .join(".claude.json")
     }
 
     /// goose ignores a relative `GOOSE_PATH_ROOT`.
@@ -113,11 +118,36 @@ mod tests {
         };
         let moved = home.path().join("moved");
         for (app, variable, file, in_moved) in [
-            (App::ClaudeCode, "CLAUDE_CONFIG_DIR", ".claude.json", ".claude.json"),
-            (App::Codex, "CODEX_HOME", ".codex/config.toml", "config.toml"),
-            (App::Copilot, "COPILOT_HOME", ".copilot/mcp-config.json", "mcp-config.json"),
-            (App::Gemini, "GEMINI_CLI_HOME", ".gemini/settings.json", ".gemini/settings.json"),
-            (App::Qwen, "QWEN_HOME", ".qwen/settings.json", "settings.json"),
+            (
+                App::ClaudeCode,
+                "CLAUDE_CONFIG_DIR",
+                ".claude.json",
+                ".claude.json",
+            ),
+            (
+                App::Codex,
+                "CODEX_HOME",
+                ".codex/config.toml",
+                "config.toml",
+            ),
+            (
+                App::Copilot,
+                "COPILOT_HOME",
+                ".copilot/mcp-config.json",
+                "mcp-config.json",
+            ),
+            (
+                App::Gemini,
+                "GEMINI_CLI_HOME",
+                ".gemini/settings.json",
+                ".gemini/settings.json",
+            ),
+            (
+                App::Qwen,
+                "QWEN_HOME",
+                ".qwen/settings.json",
+                "settings.json",
+            ),
         ] {
             let usual = directories.file(app, |_| None).unwrap();
             assert_eq!(usual, home.path().join(file));

@@ -55,7 +55,9 @@ pub(crate) fn is_own(entry: &Value) -> bool {
     command
         .and_then(Value::as_str)
         .is_some_and(|path| is_program(path, PROGRAM))
-        || helpers.into_iter().any(|line| runs(line, PROGRAM, "headers"))
+        || helpers
+            .into_iter()
+            .any(|line| runs(line, PROGRAM, "headers"))
 }
 
 /// Returns the existing entry with the keys of the new one. Keys that have nothing to do with the transport
@@ -187,7 +189,10 @@ mod tests {
         });
         assert_eq!(merged(Some(&there), &stdio()), expected);
         let headers = Entry {
-            keys: object([("url", json!("u")), ("headersHelper", json!("mcp-oauth headers n"))]),
+            keys: object([
+                ("url", json!("u")),
+                ("headersHelper", json!("mcp-oauth headers n")),
+            ]),
             defaults: Map::new(),
         };
         let after = json!({
@@ -200,9 +205,15 @@ mod tests {
     fn listed_variables_are_added_to_those_of_the_user() {
         let there = json!({ "command": "mcp-oauth", "env_vars": ["MINE", "A"] });
         let new = Entry {
-            keys: object([("command", json!("mcp-oauth")), ("env_vars", json!(["A", "B"]))]),
+            keys: object([
+                ("command", json!("mcp-oauth")),
+                ("env_vars", json!(["A", "B"])),
+            ]),
             defaults: Map::new(),
         };
-        assert_eq!(merged(Some(&there), &new)["env_vars"], json!(["MINE", "A", "B"]));
+        assert_eq!(
+            merged(Some(&there), &new)["env_vars"],
+            json!(["MINE", "A", "B"])
+        );
     }
 }

@@ -72,7 +72,10 @@ fn check(path: &Path, temporary: &Path) -> Result<(), Failure> {
         Err(Failure::usage(message, hint))
     };
     for (directories, install) in CACHES {
-        if names.windows(directories.len()).any(|found| found == directories) {
+        if names
+            .windows(directories.len())
+            .any(|found| found == directories)
+        {
             return refused(
                 "the cache of a package runner",
                 format!("install it first: {install} {PROGRAM}"),
@@ -120,7 +123,10 @@ mod tests {
             ("/my/temporary/x/mcp-oauth", "a directory of your PATH"),
         ] {
             let refusal = refusal(path).unwrap();
-            assert!(refusal.contains(path) && refusal.contains(hint), "{refusal}");
+            assert!(
+                refusal.contains(path) && refusal.contains(hint),
+                "{refusal}"
+            );
         }
         for stays in [
             "/usr/local/bin/mcp-oauth",

@@ -144,6 +144,27 @@ impl Format {
     }
 }
 
+/// The order of the keys of a new entry, as in the documentation of the applications.
+const ORDER: [&str; 9] = [
+    "enabled",
+    "type",
+    "source",
+    "name",
+    "description",
+    "url",
+    "command",
+    "cmd",
+    "args",
+];
+
+/// Returns the members in the order in which they are written: the known ones, then the others by name.
+fn ordered(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut all: Vec<_> = members.iter().collect();
+    let rank = |name: &str| ORDER.iter().position(|known| *known == name);
+    all.sort_by_key(|(name, _)| rank(name).unwrap_or(ORDER.len()));
+    all
+}
+
 fn without_mark(text: &str) -> &str {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }

@@ -41,7 +41,9 @@ pub(super) fn run(context: &Context, typed: &Bundle) -> Result<Exit, Failure> {
     if is_url(&typed.server) {
         allowed_url(&typed.server, typed.allow_http, &context.servers()?)?;
     }
-    let server = target.server.unwrap_or_else(|| Server::new(target.key.server().clone()));
+    let server = target
+        .server
+        .unwrap_or_else(|| Server::new(target.key.server().clone()));
     let name = if is_url(&typed.server) {
         name_for(&server.url)
     } else {
@@ -56,9 +58,11 @@ pub(super) fn run(context: &Context, typed: &Bundle) -> Result<Exit, Failure> {
     }
     let manifest = manifest(&name, &server, arguments::of(&server, &name)?, forwarded);
     let program = copied_path()?;
-    let program = std::fs::read(&program).map_err(|error| Failure::file("read", &program, &error))?;
-    let bytes = zipped(&manifest, &program)
-        .map_err(|error| Failure::other("bundle", format!("cannot make the bundle: {error}"), None))?;
+    let program =
+        std::fs::read(&program).map_err(|error| Failure::file("read", &program, &error))?;
+    let bytes = zipped(&manifest, &program).map_err(|error| {
+        Failure::other("bundle", format!("cannot make the bundle: {error}"), None)
+    })?;
     let output = typed.output.clone();
     let output = output.unwrap_or_else(|| PathBuf::from(format!("{name}.mcpb")));
     let written = options().write(&output, &bytes);
@@ -149,7 +153,9 @@ fn variable(flag: &str) -> Option<&'static str> {
         ("--client-key", "MCP_OAUTH_CLIENT_KEY"),
     ];
     let mut known = known.into_iter();
-    known.find(|(name, _)| *name == flag).map(|(_, variable)| variable)
+    known
+        .find(|(name, _)| *name == flag)
+        .map(|(_, variable)| variable)
 }
 
 /// Returns the name of this system in a manifest.

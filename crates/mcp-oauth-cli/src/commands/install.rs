@@ -56,7 +56,10 @@ pub(super) async fn run(context: &Context, typed: &Install) -> Result<Exit, Fail
         return print(context, typed.app, slot, &entry.value());
     };
     let unchanged = |reason: EditError| {
-        let message = format!("cannot change {} (left unchanged): {reason}", path.display());
+        let message = format!(
+            "cannot change {} (left unchanged): {reason}",
+            path.display()
+        );
         let hint = "to print the entry, run the same command with --print";
         Failure::other("file", message, Some(hint.to_owned()))
     };
@@ -106,7 +109,11 @@ pub(super) async fn run(context: &Context, typed: &Install) -> Result<Exit, Fail
     });
     context.ui.result(&document, || {
         let copy = backup.map(|backup| format!("; the old file is {}", backup.display()));
-        format!("{}{}", action.sentence(&name, &shown), copy.unwrap_or_default())
+        format!(
+            "{}{}",
+            action.sentence(&name, &shown),
+            copy.unwrap_or_default()
+        )
     });
     say_next_steps(context, typed, &target, action).await;
     Ok(Exit::Done)
@@ -201,17 +208,17 @@ async fn say_next_steps(context: &Context, typed: &Install, target: &Target, act
     let title = typed.app.title();
     if action != Action::Unchanged {
         match typed.app.check_command() {
-            Some(check) => context
-                .ui
-                .progress(format_args!("restart {title} if it runs; to check: {check}")),
+            Some(check) => context.ui.progress(format_args!(
+                "restart {title} if it runs; to check: {check}"
+            )),
             None => context.ui.progress(format_args!("restart {title}")),
         }
     }
     if is_logged_in(context, &target.key).await == Some(false) {
         let login = format!("mcp-oauth login {}", quoted(&typed.server));
-        context
-            .ui
-            .progress(format_args!("not logged in yet: the first use starts the login, or: {login}"));
+        context.ui.progress(format_args!(
+            "not logged in yet: the first use starts the login, or: {login}"
+        ));
     }
 }
 

@@ -27,7 +27,10 @@ pub(super) fn run(context: &Context, typed: &Uninstall) -> Result<Exit, Failure>
         name: &name,
     };
     let unchanged = |reason: EditError| {
-        let message = format!("cannot change {} (left unchanged): {reason}", path.display());
+        let message = format!(
+            "cannot change {} (left unchanged): {reason}",
+            path.display()
+        );
         Failure::other("file", message, None)
     };
     let format = typed.app.format();
@@ -48,7 +51,11 @@ pub(super) fn run(context: &Context, typed: &Uninstall) -> Result<Exit, Failure>
         }
         None => {}
     }
-    let action = if existing.is_some() { "removed" } else { "unchanged" };
+    let action = if existing.is_some() {
+        "removed"
+    } else {
+        "unchanged"
+    };
     let absent = || format!("{name} is not in {}: nothing to remove", path.display());
     if typed.dry_run {
         let diff = edit.diff();
@@ -61,14 +68,22 @@ pub(super) fn run(context: &Context, typed: &Uninstall) -> Result<Exit, Failure>
         });
         return Ok(Exit::Done);
     }
-    let backup = if edit.is_change() { edit.write()? } else { None };
+    let backup = if edit.is_change() {
+        edit.write()?
+    } else {
+        None
+    };
     let document = json!({
         "app": typed.app.title(), "name": name, "file": path, "backup": backup, "action": action,
     });
     context.ui.result(&document, || {
         let copy = backup.map(|backup| format!("; the old file is {}", backup.display()));
         existing.as_ref().map_or_else(absent, |_| {
-            format!("Removed {name} from {}{}", path.display(), copy.unwrap_or_default())
+            format!(
+                "Removed {name} from {}{}",
+                path.display(),
+                copy.unwrap_or_default()
+            )
         })
     });
     if existing.is_some() {

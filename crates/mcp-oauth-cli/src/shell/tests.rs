@@ -74,7 +74,12 @@ fn a_line_that_runs_a_program_is_recognized() {
             assert!(!runs(&line, "mcp-oauth", "notes"), "{line}");
         }
     }
-    for other in ["mcp-oauth-2 headers", "/x/mcp-oauth/y headers", "headers", ""] {
+    for other in [
+        "mcp-oauth-2 headers",
+        "/x/mcp-oauth/y headers",
+        "headers",
+        "",
+    ] {
         assert!(!runs(other, "mcp-oauth", "headers"), "{other}");
     }
 }
@@ -166,7 +171,8 @@ fn split_by_windows(line: &str) -> Vec<String> {
         }
     }
     if backslashes > 0 {
-        word.get_or_insert_default().push_str(&"\\".repeat(backslashes));
+        word.get_or_insert_default()
+            .push_str(&"\\".repeat(backslashes));
     }
     words.extend(word);
     words
@@ -189,7 +195,10 @@ fn split_by_powershell(line: &str) -> Vec<String> {
         } else if c == ' ' && !is_quoted {
             words.extend(word.take());
         } else {
-            assert!(is_quoted || !"$`\"@(){};,|&<>#".contains(c), "{c} in {line}");
+            assert!(
+                is_quoted || !"$`\"@(){};,|&<>#".contains(c),
+                "{c} in {line}"
+            );
             word.get_or_insert_default().push(c);
         }
     }

@@ -66,10 +66,15 @@ async fn each_application_gets_an_entry_that_runs_the_proxy() {
         assert!(words[0].ends_with("mcp-oauth"), "{app}: {words:?}");
         assert_eq!(json!(words[1..]), arguments(&home, &[]), "{app}");
     }
-    for (app, says) in [("codex", "[mcp_servers.notes]\n"), ("goose", "extensions:\n  notes:\n")] {
+    for (app, says) in [
+        ("codex", "[mcp_servers.notes]\n"),
+        ("goose", "extensions:\n  notes:\n"),
+    ] {
         let typed = ["install", "--app", app, "notes", "--print"];
         let printed = home.run(&typed).await.succeeded();
-        printed.says(says).says("[\"proxy\", \"notes\", \"--data-dir\", ");
+        printed
+            .says(says)
+            .says("[\"proxy\", \"notes\", \"--data-dir\", ");
     }
     let nothing = home.run(&["list", "--json"]).await.succeeded();
     assert!(!nothing.stdout.contains(".bak"));
@@ -100,11 +105,20 @@ async fn an_entry_is_written_once_and_removed_again() {
         home.file(&file, &before);
         let install = ["install", "--app", app, "notes"];
         let added = home.run(&install).await.succeeded();
-        added.says(&format!("Added notes to {}; the old file is ", file.display()));
+        added.says(&format!(
+            "Added notes to {}; the old file is ",
+            file.display()
+        ));
         let text = std::fs::read_to_string(&file).unwrap();
         let written: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(json!(words(&written[member]["notes"])[1..]), arguments(&home, &[]));
-        assert!(text.starts_with("{\"z\": 1.50,\n") && text.ends_with("}, \"a\": 1}\n"), "{text}");
+        assert_eq!(
+            json!(words(&written[member]["notes"])[1..]),
+            arguments(&home, &[])
+        );
+        assert!(
+            text.starts_with("{\"z\": 1.50,\n") && text.ends_with("}, \"a\": 1}\n"),
+            "{text}"
+        );
         let backup = format!("{}.bak", file.display());
         assert_eq!(std::fs::read_to_string(backup).unwrap(), before);
         let again = home.run(&install).await.succeeded();
@@ -112,9 +126,15 @@ async fn an_entry_is_written_once_and_removed_again() {
         assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
         assert!(!again.stdout.contains(".bak"), "{}", again.stdout);
         let uninstall = ["uninstall", "--app", app, "notes"];
-        home.run(&uninstall).await.succeeded().says("Removed notes from ");
+        home.run(&uninstall)
+            .await
+            .succeeded()
+            .says("Removed notes from ");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "{app}");
-        home.run(&uninstall).await.succeeded().says("nothing to remove");
+        home.run(&uninstall)
+            .await
+            .succeeded()
+            .says("nothing to remove");
     }
 }
 
@@ -139,7 +159,10 @@ async fn codex_and_goose_get_their_own_formats() {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.starts_with(before), "{text}");
         let lines = text.replace("\r\n", "\n");
-        assert!(lines.contains(header) && lines.contains("[\"proxy\", \"My.notes\", "), "{text}");
+        assert!(
+            lines.contains(header) && lines.contains("[\"proxy\", \"My.notes\", "),
+            "{text}"
+        );
         assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
         home.run(&typed).await.succeeded().says("nothing to change");
         let typed = ["uninstall", "--app", app, "My.notes"];
@@ -173,7 +196,11 @@ async fn options_and_variables_are_part_of_the_entry() {
     let home = Home::logged_in().await;
     let authority = home.file("authority.pem", AUTHORITY);
     let network = ["--ca-cert", &authority];
-    let typed = [&["install", "--app", "cursor", "notes", "--print"], &network[..]].concat();
+    let typed = [
+        &["install", "--app", "cursor", "notes", "--print"],
+        &network[..],
+    ]
+    .concat();
     let printed = home.run(&typed).await.succeeded().json();
     let carried = &printed["mcpServers"]["notes"]["args"];
     assert_eq!(*carried, arguments(&home, &network));
@@ -191,10 +218,14 @@ async fn options_and_variables_are_part_of_the_entry() {
     let names = "MCP_OAUTH_PASSWORD, ALL_PROXY";
     for app in ["cursor", "claude-code", "zed"] {
         let warned = printed(app).await;
-        warned.says(&format!("in its environment, as they are set here: {names}"));
+        warned.says(&format!(
+            "in its environment, as they are set here: {names}"
+        ));
         warned.says("http://127.0.0.1:1");
     }
-    printed("claude-desktop").await.says("passes no such variables");
+    printed("claude-desktop")
+        .await
+        .says("passes no such variables");
     let gemini = printed("gemini").await.json();
     let variables = &gemini["mcpServers"]["notes"]["env"];
     assert_eq!(variables["MCP_OAUTH_PASSWORD"], "${MCP_OAUTH_PASSWORD}");
@@ -204,7 +235,11 @@ async fn options_and_variables_are_part_of_the_entry() {
     ] {
         let named = printed(app).await;
         named.says(list);
-        assert!(!named.stderr.contains("these variables"), "{}", named.stderr);
+        assert!(
+            !named.stderr.contains("these variables"),
+            "{}",
+            named.stderr
+        );
     }
     let unknown = ["install", "--app", "cursor", "unknown"];
     home.run(&unknown).await.ended(2);
@@ -224,7 +259,10 @@ async fn a_server_without_a_login_is_installed_with_the_next_step() {
     home.run(&["logout", "notes"]).await.succeeded();
     for (server, says) in [
         ("notes", "mcp-oauth login notes"),
-        ("https://mcp.example.com/mcp", "mcp-oauth login https://mcp.example.com/mcp"),
+        (
+            "https://mcp.example.com/mcp",
+            "mcp-oauth login https://mcp.example.com/mcp",
+        ),
     ] {
         let typed = install(server);
         let run = home.run(&typed.each_ref().map(String::as_str)).await;
@@ -233,7 +271,14 @@ async fn a_server_without_a_login_is_installed_with_the_next_step() {
     let written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let entry = &written["mcpServers"]["example"];
     assert_eq!(entry["args"][1], "https://mcp.example.com/mcp");
-    let typed = ["uninstall", "--app", "generic", "https://mcp.example.com/mcp", "--file", &file];
+    let typed = [
+        "uninstall",
+        "--app",
+        "generic",
+        "https://mcp.example.com/mcp",
+        "--file",
+        &file,
+    ];
     home.run(&typed).await.succeeded().says("Removed example");
 }
 
@@ -272,23 +317,48 @@ async fn a_proxy_finds_its_servers_with_almost_no_environment() {
 async fn headers_are_installed_for_claude_code_and_codex() {
     let home = Home::logged_in().await;
     let url = home.url();
-    let typed = ["install", "--app", "claude-code", "notes", "--via", "headers", "--print"];
+    let typed = [
+        "install",
+        "--app",
+        "claude-code",
+        "notes",
+        "--via",
+        "headers",
+        "--print",
+    ];
     let claude = home.run(&typed).await.succeeded().json();
     let entry = &claude["mcpServers"]["notes"];
     assert_eq!(entry["type"], "http");
     assert_eq!(entry["url"], *url);
     let line = entry["headersHelper"].as_str().unwrap();
     let data = home.data().display().to_string();
-    assert!(line.contains("mcp-oauth headers notes --data-dir ") && line.contains(&data), "{line}");
-    let typed = ["install", "--app", "codex", "notes", "--via", "headers", "--print"];
+    assert!(
+        line.contains("mcp-oauth headers notes --data-dir ") && line.contains(&data),
+        "{line}"
+    );
+    let typed = [
+        "install", "--app", "codex", "notes", "--via", "headers", "--print",
+    ];
     let codex = home.run(&typed).await.succeeded();
-    codex.says("[mcp_servers.notes]\n").says(&format!("url = \"{url}\"\n"));
+    codex
+        .says("[mcp_servers.notes]\n")
+        .says(&format!("url = \"{url}\"\n"));
     codex.says("http_headers_helper = ");
-    let typed = ["install", "--app", "zed", "notes", "--via", "headers", "--print"];
-    home.run(&typed).await.ended(2).says("claude-code and codex");
-    let typed = ["install", "--app", "codex", "notes", "--via", "headers", "--print"];
+    let typed = [
+        "install", "--app", "zed", "notes", "--via", "headers", "--print",
+    ];
+    home.run(&typed)
+        .await
+        .ended(2)
+        .says("claude-code and codex");
+    let typed = [
+        "install", "--app", "codex", "notes", "--via", "headers", "--print",
+    ];
     let password = home.run_with("MCP_OAUTH_PASSWORD", "planted", &typed).await;
-    password.ended(2).says("MCP_OAUTH_PASSWORD").says("--password-file");
+    password
+        .ended(2)
+        .says("MCP_OAUTH_PASSWORD")
+        .says("--password-file");
 }
 
 #[tokio::test]
@@ -305,11 +375,21 @@ async fn an_entry_changes_between_proxy_and_headers() {
         entry.keys().cloned().collect()
     };
     assert_eq!(keys(&read()), ["headersHelper", "type", "url"]);
-    home.run(&headers).await.succeeded().says("nothing to change");
+    home.run(&headers)
+        .await
+        .succeeded()
+        .says("nothing to change");
     home.run(&install).await.succeeded().says("Updated");
     let after = keys(&read());
     assert!(!after.contains(&"url".to_owned()) && after.contains(&"command".to_owned()));
-    let typed = ["uninstall", "--app", "claude-code", "notes", "--file", &file];
+    let typed = [
+        "uninstall",
+        "--app",
+        "claude-code",
+        "notes",
+        "--file",
+        &file,
+    ];
     home.run(&headers).await.succeeded();
     home.run(&typed).await.succeeded().says("Removed");
 }
@@ -321,6 +401,8 @@ async fn headers_of_tokens_that_are_bound_to_a_key_are_refused() {
     home.login(&["notes", &home.url(), "--dpop"])
         .await
         .succeeded();
-    let typed = ["install", "--app", "codex", "notes", "--via", "headers", "--print"];
+    let typed = [
+        "install", "--app", "codex", "notes", "--via", "headers", "--print",
+    ];
     home.run(&typed).await.ended(2).says("DPoP");
 }

@@ -6,7 +6,7 @@ use jsonc_parser::{
 };
 use serde_json::{Map, Value};
 
-use super::{EditError, Slot};
+use super::{EditError, Slot, ordered};
 
 /// JSON with comments and trailing commas, as VS Code and Zed read it, and nothing looser.
 const FORMAT: ParseOptions = ParseOptions {
@@ -85,7 +85,7 @@ fn change(object: &CstObject, members: &Map<String, Value>) {
             found.remove();
         }
     }
-    for (name, value) in members {
+    for (name, value) in ordered(members) {
         match (find(object, name), value) {
             (Some(found), _) if found.to_serde_value().as_ref() == Some(value) => {}
             (Some(found), Value::Object(members)) => change(&found.object_value_or_set(), members),
@@ -109,9 +109,10 @@ fn input(value: &Value) -> CstInputValue {
         Value::String(text) => CstInputValue::String(text.clone()),
         Value::Array(items) => CstInputValue::Array(items.iter().map(input).collect()),
         Value::Object(members) => {
-            let members = members.iter();
+            let members = ordered(members);
             CstInputValue::Object(
                 members
+                    .into_iter()
                     .map(|(name, value)| (name.clone(), input(value)))
                     .collect(),
             )

@@ -14,7 +14,10 @@ pub(super) fn kept<E>(
     let before = text.replace("\r\n", "\n");
     let after = edit(&before)?;
     let original: Vec<&str> = text.split_inclusive('\n').collect();
-    let windows = original.iter().filter(|line| line.ends_with("\r\n")).count();
+    let windows = original
+        .iter()
+        .filter(|line| line.ends_with("\r\n"))
+        .count();
     let end = if windows * 2 >= original.len() {
         "\r\n"
     } else {

@@ -43,7 +43,11 @@ fn a_toml_table_is_added_changed_and_removed() {
 fn comments_before_a_toml_table_stay_when_it_is_removed() {
     let before = "# the file\n\n# the server\n[servers.notes]\ncommand = \"c\"\n\n# other\n[x]\na = 1 # one\n";
     let after = Format::Toml.remove(before, SLOT).unwrap();
-    for comment in ["# the file\n", "# the server\n", "# other\n[x]\na = 1 # one\n"] {
+    for comment in [
+        "# the file\n",
+        "# the server\n",
+        "# other\n[x]\na = 1 # one\n",
+    ] {
         assert!(after.contains(comment), "{after}");
     }
 }
@@ -53,8 +57,14 @@ fn an_entry_of_inline_toml_is_changed_in_its_line() {
     let before = "servers = { a = { command = \"a\" }, notes = { command = \"old\" } } # mine\n";
     let new = json!({ "command": "c", "args": ["x"] });
     let after = Format::Toml.set(before, SLOT, &new).unwrap();
-    assert!(after.starts_with("servers = { a = { command = \"a\" }, notes = {"), "{after}");
-    assert!(after.ends_with("# mine\n") && after.lines().count() == 1, "{after}");
+    assert!(
+        after.starts_with("servers = { a = { command = \"a\" }, notes = {"),
+        "{after}"
+    );
+    assert!(
+        after.ends_with("# mine\n") && after.lines().count() == 1,
+        "{after}"
+    );
     let removed = Format::Toml.remove(before, SLOT).unwrap();
     assert_eq!(Format::Toml.find(&removed, SLOT), Ok(None));
 }
@@ -86,11 +96,12 @@ fn a_yaml_entry_is_added_changed_and_removed() {
         member: "extensions",
         ..SLOT
     };
-    let new = json!({ "cmd": "/x y/z", "enabled": true, "args": ["a", "no"], "envs": { "A": "1" } });
+    let new =
+        json!({ "cmd": "/x y/z", "enabled": true, "args": ["a", "no"], "envs": { "A": "1" } });
     let changed = Format::Yaml.set(GOOSE, slot, &new).unwrap();
     let expected = GOOSE.replace(
         "  notes: # mine\n    cmd: old\n    enabled: false\n",
-        "  notes:\n    args: [\"a\", \"no\"]\n    cmd: \"/x y/z\"\n    enabled: true\n    envs:\n      A: \"1\"\n",
+        "  notes:\n    enabled: true\n    cmd: \"/x y/z\"\n    args: [\"a\", \"no\"]\n    envs:\n      A: \"1\"\n",
     ) + "\n";
     assert_eq!(changed, expected);
     let removed = Format::Yaml.remove(&changed, slot).unwrap();
@@ -110,9 +121,15 @@ fn the_first_yaml_entry_is_added_and_the_last_one_removed() {
         ("# mine\n", "# mine\nservers:\n  notes:\n    cmd: c\n"),
         ("a: 1", "a: 1\nservers:\n  notes:\n    cmd: c\n"),
         ("servers:\na: 1\n", "servers:\n  notes:\n    cmd: c\na: 1\n"),
-        ("servers: {} # x\na: 1\n", "servers: # x\n  notes:\n    cmd: c\na: 1\n"),
+        (
+            "servers: {} # x\na: 1\n",
+            "servers: # x\n  notes:\n    cmd: c\na: 1\n",
+        ),
         ("servers: null\n", "servers:\n  notes:\n    cmd: c\n"),
-        ("servers: # x\n# y\n", "servers: # x\n  notes:\n    cmd: c\n# y\n"),
+        (
+            "servers: # x\n# y\n",
+            "servers: # x\n  notes:\n    cmd: c\n# y\n",
+        ),
         ("  a: 1\n", "  a: 1\n  servers:\n    notes:\n      cmd: c\n"),
     ] {
         let changed = Format::Yaml.set(before, SLOT, &new);
@@ -127,7 +144,10 @@ fn the_first_yaml_entry_is_added_and_the_last_one_removed() {
 #[test]
 fn a_yaml_text_in_another_layout_is_refused() {
     for (text, says) in [
-        ("servers: { a: { cmd: x } }\n", "its `servers` is written in one line"),
+        (
+            "servers: { a: { cmd: x } }\n",
+            "its `servers` is written in one line",
+        ),
         ("{ servers: {} }\n", "it is written in one line"),
         ("a: 1\n---\nb: 2\n", "several documents"),
         ("servers: 7\n", "its `servers` is not an object"),
@@ -150,8 +170,15 @@ fn texts_that_yaml_reads_otherwise_are_quoted() {
     ] {
         let entry = json!({ "cmd": text, "args": [text], "envs": { text: text } });
         let written = Format::Yaml.set("", SLOT, &entry).unwrap();
-        assert_eq!(Format::Yaml.find(&written, SLOT), Ok(Some(entry)), "{written}");
-        assert!(!written.contains(['\u{7f}', '\u{2028}', '\u{85}']), "{written:?}");
+        assert_eq!(
+            Format::Yaml.find(&written, SLOT),
+            Ok(Some(entry)),
+            "{written}"
+        );
+        assert!(
+            !written.contains(['\u{7f}', '\u{2028}', '\u{85}']),
+            "{written:?}"
+        );
     }
 }
 
@@ -202,12 +229,28 @@ fn laid_out(value: &Value, indent: &str) -> String {
 fn blocks(format: Format) -> impl Strategy<Value = String> {
     let lines: &[&str] = match format {
         Format::Toml => &[
-            "# c\n", "\n", "[t.KEY]\n", "KEY = 1 # c\n", "[servers.KEY]\n", "KEY = [\n 1, # c\n]\n",
-            "KEY = '''\n# x\n'''\n", "[servers.KEY.env]\n", "[[l.KEY]]\n",
+            "# c\n",
+            "\n",
+            "[t.KEY]\n",
+            "KEY = 1 # c\n",
+            "[servers.KEY]\n",
+            "KEY = [\n 1, # c\n]\n",
+            "KEY = '''\n# x\n'''\n",
+            "[servers.KEY.env]\n",
+            "[[l.KEY]]\n",
         ],
         _ => &[
-            "# c\n", "\n", "KEY: 1 # c\n", "servers:\n", "  KEY: { a: b }\n", "  KEY:\n    a: 1\n",
-            "    # c\n", "KEY: |\n  # x\n  y\n", "KEY:\n- 1\n- a: b\n", "  # c\n", "  KEY: >-\n    x\n\n",
+            "# c\n",
+            "\n",
+            "KEY: 1 # c\n",
+            "servers:\n",
+            "  KEY: { a: b }\n",
+            "  KEY:\n    a: 1\n",
+            "    # c\n",
+            "KEY: |\n  # x\n  y\n",
+            "KEY:\n- 1\n- a: b\n",
+            "  # c\n",
+            "  KEY: >-\n    x\n\n",
         ],
     };
     let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();

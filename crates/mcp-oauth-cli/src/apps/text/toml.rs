@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use similar::{ChangeTag, TextDiff};
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike};
 
-use super::{EditError, Slot, line_ends};
+use super::{EditError, Slot, line_ends, ordered};
 
 pub(super) fn parse(document: &str) -> Result<Value, EditError> {
     Ok(table_value(read(document)?.as_table()))
@@ -87,7 +87,7 @@ fn change(table: &mut dyn TableLike, key: &str, new: &Value) {
                 old.remove(&name);
             }
         }
-        for (name, value) in members {
+        for (name, value) in ordered(members) {
             change(old, name, value);
         }
         return;
@@ -110,8 +110,9 @@ fn item(new: &Value) -> Item {
     };
     let mut table = Table::new();
     // The values come first: what follows a header belongs to its table.
-    let (tables, values): (Vec<_>, Vec<_>) =
-        members.iter().partition(|(_, value)| value.is_object());
+    let (tables, values): (Vec<_>, Vec<_>) = ordered(members)
+        .into_iter()
+        .partition(|(_, value)| value.is_object());
     for (name, value) in values.into_iter().chain(tables) {
         table.insert(name, item(value));
     }

@@ -26,9 +26,7 @@ pub(super) fn set(document: &str, slot: Slot<'_>, entry: &Value) -> Result<Strin
             if lines.iter().any(|line| line.trim_end() == "...") {
                 return Err(EditError::new("it has a line that ends its document"));
             }
-            let column = root
-                .and_then(<[_]>::first)
-                .map_or(0, |(key, _)| key.column);
+            let column = root.and_then(<[_]>::first).map_or(0, |(key, _)| key.column);
             let new = Value::Object(Map::from_iter([(slot.name.to_owned(), entry.clone())]));
             lines.extend(render::lines(slot.member, &new, column));
             return Ok(lines.concat());

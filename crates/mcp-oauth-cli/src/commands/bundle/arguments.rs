@@ -32,7 +32,10 @@ pub(super) fn of(server: &Server, name: &str) -> Result<Vec<String>, Failure> {
     };
     let text = |value: Option<&dyn std::fmt::Display>| value.map(ToString::to_string);
     add("--account", server.account.clone());
-    add("--scope", text(server.scope.as_ref().map(|scope| scope as _)));
+    add(
+        "--scope",
+        text(server.scope.as_ref().map(|scope| scope as _)),
+    );
     add("--client-id", server.client_id.clone());
     add(
         "--client-metadata-url",
@@ -61,9 +64,15 @@ pub(super) fn of(server: &Server, name: &str) -> Result<Vec<String>, Failure> {
         ("--dpop", server.dpop),
         ("--reuse-login", server.reuse_login),
         ("--allow-http", server.url.is_plaintext()),
-        ("--no-resource", matches!(quirks.resource, Some(ResourceParameter::Omitted))),
+        (
+            "--no-resource",
+            matches!(quirks.resource, Some(ResourceParameter::Omitted)),
+        ),
         ("--scope-on-refresh", quirks.scope_on_refresh == Some(true)),
-        ("--form-encoded-responses", quirks.form_encoded_responses == Some(true)),
+        (
+            "--form-encoded-responses",
+            quirks.form_encoded_responses == Some(true),
+        ),
         ("--assume-pkce", quirks.assume_pkce == Some(true)),
         ("--assume-bearer", quirks.assume_bearer == Some(true)),
     ];
@@ -82,7 +91,8 @@ mod tests {
 
     #[test]
     fn the_options_of_a_login_are_options_of_the_proxy() {
-        let mut server = Server::new(ServerUrl::parse_allow_http("http://notes.example/mcp").unwrap());
+        let mut server =
+            Server::new(ServerUrl::parse_allow_http("http://notes.example/mcp").unwrap());
         server.account = Some("work".to_owned());
         server.scope = Some("a b".parse().unwrap());
         server.client_id = Some("me".to_owned());
@@ -91,7 +101,9 @@ mod tests {
         server.quirks.resource = Some(ResourceParameter::Omitted);
         server.quirks.assume_pkce = Some(true);
         let words = of(&server, "notes").unwrap();
-        let typed = ["mcp-oauth"].into_iter().chain(words.iter().map(String::as_str));
+        let typed = ["mcp-oauth"]
+            .into_iter()
+            .chain(words.iter().map(String::as_str));
         let Command::Proxy(proxy) = Cli::parse_from(typed).command else {
             panic!("{words:?}");
         };

@@ -34,7 +34,9 @@ async fn a_file_that_does_not_parse_is_left_unchanged() {
     }
     let file = home.file("settings", b"{\n \"\xff\": 1 }");
     let refused = home.run(&with(&INSTALL, &["--file", &file])).await.ended(1);
-    refused.says("(left unchanged)").says("not UTF-8 on line 2 column 3");
+    refused
+        .says("(left unchanged)")
+        .says("not UTF-8 on line 2 column 3");
 }
 
 #[tokio::test]
@@ -42,7 +44,9 @@ async fn comments_indentation_and_line_ends_stay() {
     let home = Home::logged_in().await;
     let before = "\u{feff}{\r\n\t// mine\r\n\t\"theme\": \"x\",\r\n}";
     let file = home.file("settings.json", before);
-    home.run(&with(&INSTALL, &["--file", &file])).await.succeeded();
+    home.run(&with(&INSTALL, &["--file", &file]))
+        .await
+        .succeeded();
     let text = std::fs::read_to_string(&file).unwrap();
     let start = before.strip_suffix("\r\n}").unwrap();
     assert!(text.starts_with(start), "{text}");
@@ -60,9 +64,15 @@ async fn an_entry_that_runs_something_else_is_kept_unless_overwritten() {
     let refused = home.run(&install).await.ended(1);
     refused.says("does not run mcp-oauth").says("--overwrite");
     let uninstall = with(&UNINSTALL, &["--file", &file]);
-    home.run(&uninstall).await.ended(1).says("does not run mcp-oauth");
+    home.run(&uninstall)
+        .await
+        .ended(1)
+        .says("does not run mcp-oauth");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
-    home.run(&with(&install, &["--overwrite"])).await.succeeded().says("Updated");
+    home.run(&with(&install, &["--overwrite"]))
+        .await
+        .succeeded()
+        .says("Updated");
     let written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let entry = &written["context_servers"]["notes"];
     assert_eq!(entry["mine"], 1);
@@ -79,21 +89,38 @@ async fn a_dry_run_prints_the_change_and_writes_nothing() {
     let install = with(&INSTALL, &["--file", &file]);
     let dry = home.run(&with(&install, &["--dry-run"])).await.succeeded();
     let header = format!("--- {file}\n+++ {file}\n@@ ");
-    dry.says(&header).says("-  \"theme\": \"x\"\n").says("+  \"theme\": \"x\",\n");
+    dry.says(&header)
+        .says("-  \"theme\": \"x\"\n")
+        .says("+  \"theme\": \"x\",\n");
     dry.says("+    \"notes\": {\n");
     assert!(!dry.stdout.contains("// mine\n+"), "{}", dry.stdout);
-    let json = home.run(&with(&install, &["--dry-run", "--json"])).await.succeeded().json();
-    assert_eq!((&json["action"], &json["dry_run"]), (&"added".into(), &true.into()));
+    let json = home
+        .run(&with(&install, &["--dry-run", "--json"]))
+        .await
+        .succeeded()
+        .json();
+    assert_eq!(
+        (&json["action"], &json["dry_run"]),
+        (&"added".into(), &true.into())
+    );
     assert_eq!(snapshot(&home.path("")), before);
     let new = home.path("new/settings.json").display().to_string();
-    let dry = home.run(&with(&INSTALL, &["--file", &new, "--dry-run"])).await;
+    let dry = home
+        .run(&with(&INSTALL, &["--file", &new, "--dry-run"]))
+        .await;
     dry.succeeded().says("--- /dev/null\n");
     assert!(!home.path("new").exists());
     home.run(&install).await.succeeded();
     let before = snapshot(&home.path(""));
-    home.run(&with(&install, &["--dry-run"])).await.succeeded().says("nothing to change");
+    home.run(&with(&install, &["--dry-run"]))
+        .await
+        .succeeded()
+        .says("nothing to change");
     let uninstall = with(&UNINSTALL, &["--file", &file, "--dry-run"]);
-    home.run(&uninstall).await.succeeded().says("-    \"notes\": {\n");
+    home.run(&uninstall)
+        .await
+        .succeeded()
+        .says("-    \"notes\": {\n");
     assert_eq!(snapshot(&home.path("")), before);
 }
 
@@ -108,7 +135,9 @@ async fn a_link_is_followed_and_the_permissions_stay() {
     std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
     symlink("dotfiles/settings.json", home.path("link.json")).unwrap();
     let link = home.path("link.json").display().to_string();
-    home.run(&with(&INSTALL, &["--file", &link])).await.succeeded();
+    home.run(&with(&INSTALL, &["--file", &link]))
+        .await
+        .succeeded();
     assert!(home.path("link.json").is_symlink());
     let written = std::fs::read_to_string(&real).unwrap();
     assert!(written.contains("\"notes\""), "{written}");
@@ -118,7 +147,9 @@ async fn a_link_is_followed_and_the_permissions_stay() {
     // A link to a file that does not exist yet, as a tool for dotfiles may make it.
     symlink("dotfiles/new.json", home.path("next.json")).unwrap();
     let next = home.path("next.json").display().to_string();
-    home.run(&with(&INSTALL, &["--file", &next])).await.succeeded();
+    home.run(&with(&INSTALL, &["--file", &next]))
+        .await
+        .succeeded();
     assert!(home.path("next.json").is_symlink() && home.path("dotfiles/new.json").exists());
 }
 
@@ -129,7 +160,10 @@ async fn an_application_without_a_usual_file_needs_one() {
     home.run(&typed).await.ended(2).says("--file FILE");
     // `install` prints the entry then.
     let before = snapshot(&home.path(""));
-    let printed = home.run(&["install", "--app", "generic", "notes"]).await.succeeded();
+    let printed = home
+        .run(&["install", "--app", "generic", "notes"])
+        .await
+        .succeeded();
     assert!(printed.json()["mcpServers"]["notes"].is_object());
     assert_eq!(snapshot(&home.path("")), before);
 }
@@ -140,13 +174,18 @@ async fn a_program_in_the_cache_of_a_runner_is_not_installed() {
     let home = Home::logged_in().await;
     let own = env!("CARGO_BIN_EXE_mcp-oauth");
     for (cache, hint) in [
-        (".npm/_npx/4f1/node_modules/.bin", "npm install --global mcp-oauth"),
+        (
+            ".npm/_npx/4f1/node_modules/.bin",
+            "npm install --global mcp-oauth",
+        ),
         (".cache/uv/archive-v0/x/bin", "uv tool install mcp-oauth"),
     ] {
         let directory = home.path("run").join(cache);
         std::fs::create_dir_all(&directory).unwrap();
         let program = directory.join("mcp-oauth");
-        std::fs::hard_link(own, &program).or_else(|_| std::fs::copy(own, &program).map(drop)).unwrap();
+        std::fs::hard_link(own, &program)
+            .or_else(|_| std::fs::copy(own, &program).map(drop))
+            .unwrap();
         let mut command = home.program(program.to_str().unwrap());
         command.env("TMPDIR", home.path("tmp"));
         command.args(["install", "--app", "cursor", "notes"]);
@@ -168,5 +207,8 @@ async fn the_path_of_a_link_in_path_is_written() {
     // The home of a test is a temporary directory, where no program stays.
     command.env("PATH", &directory);
     let refused = home.finish(&["install"], command).await.ended(2);
-    refused.says(&format!("{} is in a temporary directory", directory.join("mcp-oauth").display()));
+    refused.says(&format!(
+        "{} is in a temporary directory",
+        directory.join("mcp-oauth").display()
+    ));
 }

@@ -152,11 +152,15 @@ fn an_invalid_file_is_refused_with_its_position() {
         ("{} {}", "line 1 column 4"),
         (&deep, "line 1 column 513"),
     ] {
-        let why = with_member(broken, "servers", "n", &json!({})).unwrap_err().to_string();
+        let why = with_member(broken, "servers", "n", &json!({}))
+            .unwrap_err()
+            .to_string();
         assert!(why.ends_with(&format!("{position})")), "{why}");
     }
     for other in ["[]", "7", "{\"servers\": 7}", "{\"servers\": null}"] {
-        let why = with_member(other, "servers", "n", &json!({})).unwrap_err().to_string();
+        let why = with_member(other, "servers", "n", &json!({}))
+            .unwrap_err()
+            .to_string();
         assert!(why.ends_with("is not an object"), "{why}");
     }
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(500), "]".repeat(500));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::tree::plain;
+use super::{super::ordered, tree::plain};
 
 /// Words that YAML 1.1, which many programs still read, takes for other values than texts.
 const RESERVED: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
@@ -15,7 +15,7 @@ pub(super) fn lines(key: &str, value: &Value, column: usize) -> Vec<String> {
     match value {
         Value::Object(members) if !members.is_empty() => {
             let mut all = vec![format!("{indent}{key}:\n")];
-            for (name, value) in members {
+            for (name, value) in ordered(members) {
                 all.extend(lines(name, value, column + 2));
             }
             all
@@ -46,9 +46,9 @@ fn json(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         Value::Object(members) => {
-            let members = members
-                .iter()
-                .map(|(key, value)| format!("{}: {}", json(&Value::from(key.as_str())), json(value)));
+            let members = members.iter().map(|(key, value)| {
+                format!("{}: {}", json(&Value::from(key.as_str())), json(value))
+            });
             format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),

@@ -43,7 +43,10 @@ pub(super) fn read(text: &str) -> Result<Option<Node>, EditError> {
             (Event::DocumentStart(_), _) if root.is_some() => {
                 return Err(EditError::new("it has several documents"));
             }
-            (event @ (Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..)), span) => {
+            (
+                event @ (Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..)),
+                span,
+            ) => {
                 root = Some(reader.node(event, span, DEPTH)?);
             }
             _ => {}
@@ -113,7 +116,9 @@ impl<'a> Reader<'a> {
                         (event, span) => self.node(event, span, depth)?,
                     };
                     if let Some(name) = key.text()
-                        && members.iter().any(|(other, _): &(Node, Node)| other.text() == Some(name))
+                        && members
+                            .iter()
+                            .any(|(other, _): &(Node, Node)| other.text() == Some(name))
                     {
                         return Err(EditError::at(
                             format!("it has `{name}` twice,"),
@@ -138,7 +143,9 @@ impl Node {
     pub(super) fn last_line(&self) -> usize {
         match &self.kind {
             NodeKind::Mapping(members) if !self.is_flow => {
-                let last = members.last().map(|(key, value)| value.last_line().max(key.line));
+                let last = members
+                    .last()
+                    .map(|(key, value)| value.last_line().max(key.line));
                 last.unwrap_or(self.line)
             }
             NodeKind::Sequence(items) if !self.is_flow => {
@@ -163,7 +170,9 @@ impl Node {
             NodeKind::Sequence(items) => items.iter().map(Self::value).collect(),
             NodeKind::Mapping(members) => {
                 let members = members.iter().map(|(key, value)| {
-                    let key = key.text().map_or_else(|| key.value().to_string(), str::to_owned);
+                    let key = key
+                        .text()
+                        .map_or_else(|| key.value().to_string(), str::to_owned);
                     (key, value.value())
                 });
                 Value::Object(members.collect::<Map<_, _>>())

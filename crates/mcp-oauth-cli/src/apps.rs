@@ -3,6 +3,7 @@
 
 mod catalog;
 mod entry;
+mod entry_file;
 mod file;
 mod location;
 mod merge;
@@ -10,8 +11,7 @@ mod own_program;
 mod text;
 
 pub(crate) use entry::{Request, entry};
-pub(crate) use file::Edit;
+pub(crate) use entry_file::{EntryFile, printed};
 pub(crate) use location::file_of;
-pub(crate) use merge::{is_own, merged};
+pub(crate) use merge::{Entry, is_own, merged};
 pub(crate) use own_program::{copied_path, stable_path};
-pub(crate) use text::{EditError, Slot};

@@ -7,8 +7,8 @@ pub(crate) enum Shell {
     Posix,
     /// The command prompt of Windows: `cmd /d /s /c "LINE"`, or `cmd /q /d /c "LINE"`.
     Cmd,
-    /// `PowerShell`.
-    PowerShell,
+    /// PowerShell.
+    Power,
 }
 
 impl Shell {
@@ -22,7 +22,7 @@ impl Shell {
 
     /// The shell that hints are pasted into.
     const OF_HINTS: Self = if cfg!(windows) {
-        Self::PowerShell
+        Self::Power
     } else {
         Self::Posix
     };
@@ -35,7 +35,7 @@ impl Shell {
         match self {
             Self::Posix => format!("'{}'", text.replace('\'', r"'\''")),
             Self::Cmd => cmd_word(text),
-            Self::PowerShell => power_shell_word(text),
+            Self::Power => power_shell_word(text),
         }
     }
 
@@ -53,7 +53,7 @@ impl Shell {
             Self::Posix => format!("{name}={} ", self.word(value)),
             // `set "NAME=VALUE"` takes the text up to the last quote, so a trailing blank is no part of it.
             Self::Cmd => format!("set {}&& ", cmd_assignment(name, value)),
-            Self::PowerShell => format!("$env:{name} = {}; ", self.word(value)),
+            Self::Power => format!("$env:{name} = {}; ", self.word(value)),
         });
         Some(set.collect::<String>() + &words)
     }
@@ -65,7 +65,7 @@ impl Shell {
             // `,`, `;` and `=` separate words of some commands, and `%` begins a variable.
             Self::Cmd => "-_./:@+\\",
             // `@` and `%` are operators at the beginning of a word, `,` makes a list.
-            Self::PowerShell => "-_./:+\\",
+            Self::Power => "-_./:+\\",
         };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || marks.contains(c);
         !text.is_empty() && text.chars().all(is_plain)

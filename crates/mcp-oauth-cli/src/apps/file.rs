@@ -116,7 +116,7 @@ fn content(path: &Path) -> Result<Option<String>, Failure> {
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
             let before = &error.as_bytes()[..valid];
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = before.split(|byte| *byte == b'\n').count();
             let tail = before.rsplit(|byte| *byte == b'\n').next();
             let column = String::from_utf8_lossy(tail.unwrap_or_default())
                 .chars()
@@ -165,4 +165,53 @@ fn back_up(path: &Path) -> Result<PathBuf, Failure> {
     })?;
     fs::copy(path, &backup).map_err(|error| Failure::file("copy", path, &error))?;
     Ok(backup)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn put(path: &Path, text: &str) {
+        let mut file = fs::File::create(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_another_program_has_changed_meanwhile_is_left_unchanged() {
+        let home = tempfile::tempdir().unwrap();
+        let (old, new) = (home.path().join("old"), home.path().join("new"));
+        put(&old, "1");
+        for path in [&old, &new] {
+            let mut edit = Edit::read(path).unwrap();
+            edit.set("2".to_owned());
+            put(path, "3");
+            let refused = edit.write().unwrap_err().render(None);
+            assert!(
+                refused.message.contains("modified concurrently"),
+                "{}",
+                refused.message
+            );
+            assert_eq!(fs::read_to_string(path).unwrap(), "3");
+        }
+        assert_eq!(
+            fs::read_dir(home.path()).unwrap().count(),
+            2,
+            "a copy was left"
+        );
+    }
+
+    #[test]
+    fn each_copy_of_an_old_file_has_its_own_name() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a");
+        put(&path, "0");
+        for (text, copy) in [("1", "a.bak"), ("2", "a.bak1"), ("3", "a.bak2")] {
+            let mut edit = Edit::read(&path).unwrap();
+            edit.set(text.to_owned());
+            assert_eq!(edit.write().unwrap(), Some(home.path().join(copy)));
+        }
+        assert_eq!(fs::read_to_string(home.path().join("a.bak1")).unwrap(), "1");
+    }
 }

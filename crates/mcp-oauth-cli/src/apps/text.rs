@@ -1,13 +1,14 @@
 //! Changes one entry of a configuration text, and leaves everything else unchanged.
 
-use std::fmt;
-
 use serde_json::{Map, Value};
 
+mod edit;
 mod json;
 mod line_ends;
 mod toml;
 mod yaml;
+
+pub(crate) use edit::{EditError, Slot};
 
 /// The mark that some editors put before the text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -22,40 +23,6 @@ pub(crate) enum Format {
     /// YAML.
     Yaml,
 }
-
-/// The place of an entry: `{member: {name: entry}}`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot<'a> {
-    pub(crate) member: &'a str,
-    pub(crate) name: &'a str,
-}
-
-/// The reason why a text cannot be read or changed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct EditError(String);
-
-impl EditError {
-    fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
-    }
-
-    /// Returns the error of a syntax error at a position, from 1.
-    fn at(reason: impl fmt::Display, line: usize, column: usize) -> Self {
-        Self(format!("{reason} on line {line} column {column}"))
-    }
-
-    fn not_object(what: impl fmt::Display) -> Self {
-        Self(format!("{what} is not an object"))
-    }
-}
-
-impl fmt::Display for EditError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for EditError {}
 
 impl Format {
     /// Returns the entry, if there is one.
@@ -75,7 +42,7 @@ impl Format {
         slot: Slot<'_>,
         entry: &Value,
     ) -> Result<String, EditError> {
-        let changed = self.change(text, |document| match self {
+        let after = changed(text, |document| match self {
             Self::Json => json::set(document, slot, entry),
             Self::Toml => toml::set(document, slot, entry),
             Self::Yaml => yaml::set(document, slot, entry),
@@ -92,12 +59,12 @@ impl Format {
         if let Some(servers) = servers.as_object_mut() {
             servers.insert(slot.name.to_owned(), entry.clone());
         }
-        self.checked(changed, &expected)
+        self.checked(after, &expected)
     }
 
     /// Returns the text without this entry.
     pub(crate) fn remove(self, text: &str, slot: Slot<'_>) -> Result<String, EditError> {
-        let changed = self.change(text, |document| match self {
+        let after = changed(text, |document| match self {
             Self::Json => json::remove(document, slot),
             Self::Toml => toml::remove(document, slot),
             Self::Yaml => yaml::remove(document, slot),
@@ -106,21 +73,11 @@ impl Format {
         if let Some(servers) = expected.get_mut(slot.member).and_then(Value::as_object_mut) {
             servers.remove(slot.name);
         }
-        self.checked(changed, &expected)
+        self.checked(after, &expected)
     }
 
-    fn change(
-        self,
-        text: &str,
-        change: impl FnOnce(&str) -> Result<String, EditError>,
-    ) -> Result<String, EditError> {
-        let document = without_mark(text);
-        let mark = &text[..text.len() - document.len()];
-        Ok(format!("{mark}{}", change(document)?))
-    }
-
-    fn checked(self, changed: String, expected: &Value) -> Result<String, EditError> {
-        let mut after = self.parse(without_mark(&changed))?;
+    fn checked(self, text: String, expected: &Value) -> Result<String, EditError> {
+        let mut after = self.parse(without_mark(&text))?;
         let mut expected = expected.clone();
         // An empty TOML table is not written.
         for value in [&mut after, &mut expected] {
@@ -129,7 +86,7 @@ impl Format {
             }
         }
         if after == expected {
-            Ok(changed)
+            Ok(text)
         } else {
             Err(EditError::new("its layout is not supported"))
         }
@@ -144,25 +101,14 @@ impl Format {
     }
 }
 
-/// The order of the keys of a new entry, as in the documentation of the applications.
-const ORDER: [&str; 9] = [
-    "enabled",
-    "type",
-    "source",
-    "name",
-    "description",
-    "url",
-    "command",
-    "cmd",
-    "args",
-];
-
-/// Returns the members in the order in which they are written: the known ones, then the others by name.
-fn ordered(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
-    let mut all: Vec<_> = members.iter().collect();
-    let rank = |name: &str| ORDER.iter().position(|known| *known == name);
-    all.sort_by_key(|(name, _)| rank(name).unwrap_or(ORDER.len()));
-    all
+/// Changes a text without its byte order mark, and keeps the mark.
+fn changed(
+    text: &str,
+    change: impl FnOnce(&str) -> Result<String, EditError>,
+) -> Result<String, EditError> {
+    let document = without_mark(text);
+    let mark = &text[..text.len() - document.len()];
+    Ok(format!("{mark}{}", change(document)?))
 }
 
 fn without_mark(text: &str) -> &str {

@@ -8,6 +8,10 @@ use super::app::{App, Via};
 
 /// `install`.
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Install {
     /// The name of a server (see `list`), or its URL.
     #[arg(value_name = "NAME|URL")]

@@ -56,7 +56,7 @@ pub(super) fn run(context: &Context, typed: &Bundle) -> Result<Exit, Failure> {
             "rename the file or directory",
         ));
     }
-    let manifest = manifest(&name, &server, arguments::of(&server, &name)?, forwarded);
+    let manifest = manifest(&name, &server, &arguments::of(&server, &name)?, forwarded);
     let program = copied_path()?;
     let program =
         std::fs::read(&program).map_err(|error| Failure::file("read", &program, &error))?;
@@ -77,12 +77,7 @@ pub(super) fn run(context: &Context, typed: &Bundle) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn manifest(
-    name: &str,
-    server: &Server,
-    arguments: Vec<String>,
-    forwarded: &ForwardedEnv,
-) -> Value {
+fn manifest(name: &str, server: &Server, arguments: &[String], forwarded: &ForwardedEnv) -> Value {
     let url = server.url.to_string();
     let (settings, environment) = settings(forwarded);
     let mut manifest = json!({
@@ -199,7 +194,7 @@ mod tests {
         let server = Server::new("https://mcp.example.com/mcp".parse().unwrap());
         let words = arguments::of(&server, "notes").unwrap();
         let forwarded = ForwardedEnv::default();
-        let manifest = manifest("notes", &server, words, &forwarded);
+        let manifest = manifest("notes", &server, &words, &forwarded);
         assert!(manifest["user_config"].is_null());
         let once = zipped(&manifest, b"program").unwrap();
         assert_eq!(once, zipped(&manifest, b"program").unwrap());

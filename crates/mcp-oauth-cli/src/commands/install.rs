@@ -1,10 +1,9 @@
 //! `install`: the entry that makes an application use a server, in the file of the application.
 
-use mcp_client_oauth::store::LoginKey;
-use serde_json::{Value, json};
+use mcp_client_oauth::store::{EncryptedFileStore, KeyKind, LoginKey};
 
 use crate::{
-    apps::{Edit, EditError, Request, Slot, entry, file_of, is_own, merged, stable_path},
+    apps::{Entry, EntryFile, Request, entry, file_of, is_own, merged, printed, stable_path},
     args::{App, Install, TargetArgs, Via},
     config::{ForwardedEnv, Password},
     context::{Context, Target, allowed_url, is_url},
@@ -13,21 +12,58 @@ use crate::{
     shell::quoted,
 };
 
-/// What happens to the file.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Action {
-    Added,
-    Updated,
-    Unchanged,
-}
-
 pub(super) async fn run(context: &Context, typed: &Install) -> Result<Exit, Failure> {
     let target = context.target(&TargetArgs {
         server: typed.server.clone(),
         account: None,
     })?;
-    let forwarded = forwarded(context, typed)?;
     check_proofs(typed, &target)?;
+    let (name, entry) = requested(context, typed, &target)?;
+    let path = match &typed.file {
+        Some(path) => Some(path.clone()),
+        None => file_of(typed.app)?,
+    };
+    let Some(path) = path.filter(|_| !typed.print) else {
+        let (text, document) = printed(typed.app, &name, &entry.value())?;
+        context.ui.result(&document, || text.trim_end().to_owned());
+        return Ok(Exit::Done);
+    };
+    let mut file = EntryFile::open(typed.app, &name, &path)?;
+    let new = merged(file.existing(), &entry);
+    let path = path.display();
+    let done = match file.existing() {
+        Some(there) if *there == new => (
+            "unchanged",
+            format!("{name} is in {path} already: nothing to change"),
+        ),
+        Some(there) if !is_own(there) && !typed.overwrite => {
+            let message = format!(
+                "{path} has another `{name}`, which does not run mcp-oauth (left unchanged)"
+            );
+            let hint = "to replace it, run the same command with --overwrite";
+            return Err(Failure::other("conflict", message, Some(hint.to_owned())));
+        }
+        Some(_) => ("updated", format!("Updated {name} in {path}")),
+        None => ("added", format!("Added {name} to {path}")),
+    };
+    let is_change = done.0 != "unchanged";
+    if is_change {
+        file.set(&new)?;
+    }
+    file.finish(&context.ui, (done.0, &done.1), typed.dry_run)?;
+    if !typed.dry_run {
+        say_next_steps(context, typed, &target, is_change).await;
+    }
+    Ok(Exit::Done)
+}
+
+/// Returns the name and the entry that are requested.
+fn requested(
+    context: &Context,
+    typed: &Install,
+    target: &Target,
+) -> Result<(String, Entry), Failure> {
+    let forwarded = forwarded(context, typed)?;
     let name = typed.app.server_name(&if is_url(&typed.server) {
         name_for(target.key.server())
     } else {
@@ -42,108 +78,8 @@ pub(super) async fn run(context: &Context, typed: &Install) -> Result<Exit, Fail
         arguments: arguments(typed, &forwarded.arguments),
         forwarded,
     })?;
-    let slot = Slot {
-        member: typed.app.member(),
-        name: &name,
-    };
     warn_about_variables(context, typed.app, forwarded);
-    let usual = || file_of(typed.app);
-    let path = match &typed.file {
-        Some(path) => Some(path.clone()),
-        None => usual()?,
-    };
-    let Some(path) = path.filter(|_| !typed.print) else {
-        return print(context, typed.app, slot, &entry.value());
-    };
-    let unchanged = |reason: EditError| {
-        let message = format!(
-            "cannot change {} (left unchanged): {reason}",
-            path.display()
-        );
-        let hint = "to print the entry, run the same command with --print";
-        Failure::other("file", message, Some(hint.to_owned()))
-    };
-    let format = typed.app.format();
-    let mut edit = Edit::read(&path)?;
-    let existing = format.find(edit.text(), slot).map_err(unchanged)?;
-    if existing.as_ref().is_some_and(|there| !is_own(there)) && !typed.overwrite {
-        return Err(Failure::other(
-            "conflict",
-            format!(
-                "{} has another `{name}`, which does not run mcp-oauth (left unchanged)",
-                path.display()
-            ),
-            Some("to replace it, run the same command with --overwrite".to_owned()),
-        ));
-    }
-    let new = merged(existing.as_ref(), &entry);
-    let action = match &existing {
-        Some(there) if *there == new => Action::Unchanged,
-        Some(_) => Action::Updated,
-        None => Action::Added,
-    };
-    if action != Action::Unchanged {
-        let text = format.set(edit.text(), slot, &new).map_err(unchanged)?;
-        edit.set(text);
-    }
-    let shown = path.display();
-    if typed.dry_run {
-        let diff = edit.diff();
-        let document = json!({
-            "app": typed.app.title(), "name": name, "file": path, "action": action.term(),
-            "diff": diff, "dry_run": true,
-        });
-        context.ui.result(&document, || match action {
-            Action::Unchanged => action.sentence(&name, &shown),
-            _ => diff.trim_end().to_owned(),
-        });
-        return Ok(Exit::Done);
-    }
-    let backup = match action {
-        Action::Unchanged => None,
-        _ => edit.write()?,
-    };
-    let document = json!({
-        "app": typed.app.title(), "name": name, "file": path, "backup": backup,
-        "action": action.term(),
-    });
-    context.ui.result(&document, || {
-        let copy = backup.map(|backup| format!("; the old file is {}", backup.display()));
-        format!(
-            "{}{}",
-            action.sentence(&name, &shown),
-            copy.unwrap_or_default()
-        )
-    });
-    say_next_steps(context, typed, &target, action).await;
-    Ok(Exit::Done)
-}
-
-impl Action {
-    /// Returns the action for programs.
-    fn term(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Updated => "updated",
-            Self::Unchanged => "unchanged",
-        }
-    }
-
-    fn sentence(self, name: &str, file: &impl std::fmt::Display) -> String {
-        match self {
-            Self::Added => format!("Added {name} to {file}"),
-            Self::Updated => format!("Updated {name} in {file}"),
-            Self::Unchanged => format!("{name} is in {file} already: nothing to change"),
-        }
-    }
-}
-
-fn print(context: &Context, app: App, slot: Slot<'_>, entry: &Value) -> Result<Exit, Failure> {
-    let document = json!({ slot.member: { slot.name: entry } });
-    let text = app.format().set("", slot, entry);
-    let text = text.map_err(|error| Failure::other("install", error.to_string(), None))?;
-    context.ui.result(&document, || text.trim_end().to_owned());
-    Ok(Exit::Done)
+    Ok((name, entry))
 }
 
 /// Returns the configuration to forward. It fails if a part of it cannot be written, or if the proxy would
@@ -204,9 +140,9 @@ fn warn_about_variables(context: &Context, app: App, forwarded: &ForwardedEnv) {
     ));
 }
 
-async fn say_next_steps(context: &Context, typed: &Install, target: &Target, action: Action) {
+async fn say_next_steps(context: &Context, typed: &Install, target: &Target, is_change: bool) {
     let title = typed.app.title();
-    if action != Action::Unchanged {
+    if is_change {
         match typed.app.check_command() {
             Some(check) => context.ui.progress(format_args!(
                 "restart {title} if it runs; to check: {check}"
@@ -226,10 +162,8 @@ async fn say_next_steps(context: &Context, typed: &Install, target: &Target, act
 async fn is_logged_in(context: &Context, key: &LoginKey) -> Option<bool> {
     if matches!(context.config.password, Password::Ask) && Context::is_interactive() {
         let directory = context.config.default_directory.as_deref();
-        let kind = directory.and_then(|directory| {
-            mcp_client_oauth::store::EncryptedFileStore::key_kind(directory).ok()?
-        });
-        if kind == Some(mcp_client_oauth::store::KeyKind::Password) {
+        let kind = directory.and_then(|directory| EncryptedFileStore::key_kind(directory).ok()?);
+        if kind == Some(KeyKind::Password) {
             return None;
         }
     }

@@ -45,15 +45,15 @@ fn words_for_powershell_follow_its_rules() {
         ("@x", "'@x'"),
         ("", "''"),
     ] {
-        assert_eq!(Shell::PowerShell.word(text), word, "{text}");
+        assert_eq!(Shell::Power.word(text), word, "{text}");
     }
-    let line = Shell::PowerShell.line(&[("A", "it's".to_owned())], &["x".to_owned()]);
+    let line = Shell::Power.line(&[("A", "it's".to_owned())], &["x".to_owned()]);
     assert_eq!(line.as_deref(), Some("$env:A = 'it''s'; x"));
 }
 
 #[test]
 fn a_line_break_in_a_line_is_refused() {
-    for shell in [Shell::Posix, Shell::Cmd, Shell::PowerShell] {
+    for shell in [Shell::Posix, Shell::Cmd, Shell::Power] {
         assert_eq!(shell.line(&[], &["a\nb".to_owned()]), None);
         assert_eq!(shell.line(&[("A", "\0".to_owned())], &[]), None);
     }
@@ -61,7 +61,7 @@ fn a_line_break_in_a_line_is_refused() {
 
 #[test]
 fn a_line_that_runs_a_program_is_recognized() {
-    for shell in [Shell::Posix, Shell::Cmd, Shell::PowerShell] {
+    for shell in [Shell::Posix, Shell::Cmd, Shell::Power] {
         let own = [
             "/a b/$x/mcp-oauth",
             "mcp-oauth",
@@ -220,7 +220,7 @@ proptest! {
 
     #[test]
     fn every_text_survives_powershell(words in proptest::collection::vec(text(), 1..4)) {
-        let line = Shell::PowerShell.line(&[], &words).unwrap();
+        let line = Shell::Power.line(&[], &words).unwrap();
         prop_assert_eq!(split_by_powershell(&line), words);
     }
 }

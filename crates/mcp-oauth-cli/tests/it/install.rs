@@ -209,37 +209,33 @@ async fn options_and_variables_are_part_of_the_entry() {
         ("HTTPS_PROXY", "http://127.0.0.1:1"),
         ("ALL_PROXY", "http://user:planted@127.0.0.1:1"),
     ];
-    let printed = async |app| {
+    let print = async |app| {
         let typed = ["install", "--app", app, "notes", "--print"];
-        let printed = home.run_in(&set, &typed).await.succeeded();
-        assert!(!printed.stdout.contains("planted"), "{app}");
-        printed
+        let run = home.run_in(&set, &typed).await.succeeded();
+        assert!(!run.stdout.contains("planted"), "{app}");
+        run
     };
     let names = "MCP_OAUTH_PASSWORD, ALL_PROXY";
     for app in ["cursor", "claude-code", "zed"] {
-        let warned = printed(app).await;
+        let warned = print(app).await;
         warned.says(&format!(
             "in its environment, as they are set here: {names}"
         ));
         warned.says("http://127.0.0.1:1");
     }
-    printed("claude-desktop")
+    print("claude-desktop")
         .await
         .says("passes no such variables");
-    let gemini = printed("gemini").await.json();
+    let gemini = print("gemini").await.json();
     let variables = &gemini["mcpServers"]["notes"]["env"];
     assert_eq!(variables["MCP_OAUTH_PASSWORD"], "${MCP_OAUTH_PASSWORD}");
     for (app, list) in [
         ("codex", r#"env_vars = ["MCP_OAUTH_PASSWORD", "ALL_PROXY"]"#),
         ("goose", r#"env_keys: ["MCP_OAUTH_PASSWORD", "ALL_PROXY"]"#),
     ] {
-        let named = printed(app).await;
-        named.says(list);
-        assert!(
-            !named.stderr.contains("these variables"),
-            "{}",
-            named.stderr
-        );
+        let run = print(app).await;
+        run.says(list);
+        assert!(!run.stderr.contains("these variables"), "{}", run.stderr);
     }
     let unknown = ["install", "--app", "cursor", "unknown"];
     home.run(&unknown).await.ended(2);
@@ -253,8 +249,8 @@ async fn a_server_without_a_login_is_installed_with_the_next_step() {
         let typed = ["install", "--app", "generic", server, "--file", &file];
         typed.map(str::to_owned)
     };
-    let with_login = install("notes");
-    let run = home.run(&with_login.each_ref().map(String::as_str)).await;
+    let first = install("notes");
+    let run = home.run(&first.each_ref().map(String::as_str)).await;
     assert!(!run.succeeded().stderr.contains("not logged in"));
     home.run(&["logout", "notes"]).await.succeeded();
     for (server, says) in [

@@ -6,7 +6,7 @@ use jsonc_parser::{
 };
 use serde_json::{Map, Value};
 
-use super::{EditError, Slot, ordered};
+use super::edit::{EditError, Slot, ordered};
 
 /// JSON with comments and trailing commas, as VS Code and Zed read it, and nothing looser.
 const FORMAT: ParseOptions = ParseOptions {

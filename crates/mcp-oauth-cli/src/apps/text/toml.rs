@@ -4,7 +4,10 @@ use serde_json::{Map, Value};
 use similar::{ChangeTag, TextDiff};
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike};
 
-use super::{EditError, Slot, line_ends, ordered};
+use super::{
+    edit::{EditError, Slot, ordered},
+    line_ends,
+};
 
 pub(super) fn parse(document: &str) -> Result<Value, EditError> {
     Ok(table_value(read(document)?.as_table()))

@@ -4,7 +4,10 @@
 use serde_json::{Map, Value};
 
 use self::tree::{Node, NodeKind};
-use super::{EditError, Slot, line_ends};
+use super::{
+    edit::{EditError, Slot},
+    line_ends,
+};
 
 mod render;
 mod tree;
@@ -39,19 +42,16 @@ pub(super) fn set(document: &str, slot: Slot<'_>, entry: &Value) -> Result<Strin
             let line = without_value(&lines[key.line], key, value);
             lines[key.line] = line;
             let new = render::lines(slot.name, entry, key.column + 2);
-            lines.splice(key.line + 1..key.line + 1, new);
+            let at = key.line + 1;
+            lines.splice(at..at, new);
             return Ok(lines.concat());
         }
         let all = block(value, slot)?;
         let column = all.first().map_or(key.column + 2, |(key, _)| key.column);
         let new = render::lines(slot.name, entry, column);
-        let range = match find(all, slot.name) {
-            Some((key, value)) => key.line..value.last_line() + 1,
-            None => {
-                let end = value.last_line() + 1;
-                end..end
-            }
-        };
+        let end = value.last_line() + 1;
+        let there = find(all, slot.name);
+        let range = there.map_or(end..end, |(key, value)| key.line..value.last_line() + 1);
         lines.splice(range, new);
         Ok(lines.concat())
     })

@@ -58,16 +58,21 @@ pub(super) fn of(server: &Server, name: &str) -> Result<Vec<String>, Failure> {
         Some(GrantKind::Device) => true,
         Some(_) => return Err(refused("has credentials or files of this machine")),
     };
-    let switches = [
+    words.extend(switches(server, is_device));
+    Ok(words)
+}
+
+/// Returns the flags without a value.
+fn switches(server: &Server, is_device: bool) -> impl Iterator<Item = String> {
+    let quirks = &server.quirks;
+    let omits_resource = matches!(quirks.resource, Some(ResourceParameter::Omitted));
+    let all = [
         ("--device", is_device),
         ("--legacy", server.legacy),
         ("--dpop", server.dpop),
         ("--reuse-login", server.reuse_login),
         ("--allow-http", server.url.is_plaintext()),
-        (
-            "--no-resource",
-            matches!(quirks.resource, Some(ResourceParameter::Omitted)),
-        ),
+        ("--no-resource", omits_resource),
         ("--scope-on-refresh", quirks.scope_on_refresh == Some(true)),
         (
             "--form-encoded-responses",
@@ -76,9 +81,8 @@ pub(super) fn of(server: &Server, name: &str) -> Result<Vec<String>, Failure> {
         ("--assume-pkce", quirks.assume_pkce == Some(true)),
         ("--assume-bearer", quirks.assume_bearer == Some(true)),
     ];
-    let switches = switches.into_iter().filter(|(_, is_set)| *is_set);
-    words.extend(switches.map(|(flag, _)| flag.to_owned()));
-    Ok(words)
+    let all = all.into_iter().filter(|(_, is_set)| *is_set);
+    all.map(|(flag, _)| flag.to_owned())
 }
 
 #[cfg(test)]

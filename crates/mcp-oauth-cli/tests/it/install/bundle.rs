@@ -6,8 +6,11 @@ use serde_json::Value;
 
 use crate::support::Home;
 
-/// Returns the manifest, the names and modes of the files, and the program.
-fn unpacked(bytes: Vec<u8>) -> (Value, Vec<(String, Option<u32>)>, Vec<u8>) {
+/// A file of an archive: its name and its mode.
+type Entry = (String, Option<u32>);
+
+/// Returns the manifest, the files, and the program.
+fn unpacked(bytes: Vec<u8>) -> (Value, Vec<Entry>, Vec<u8>) {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
     let mut files = Vec::new();
     let mut contents = Vec::new();

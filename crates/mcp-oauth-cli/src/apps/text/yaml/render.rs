@@ -1,8 +1,10 @@
 //! Writes an entry as lines of YAML.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
-use super::{super::ordered, tree::plain};
+use super::{super::edit::ordered, tree::plain};
 
 /// Words that YAML 1.1, which many programs still read, takes for other values than texts.
 const RESERVED: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
@@ -57,7 +59,8 @@ fn json(value: &Value) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if is_odd(c) {
-            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+            // Writing to a string does not fail.
+            let _infallible = write!(escaped, "\\u{:04x}", u32::from(c));
         } else {
             escaped.push(c);
         }

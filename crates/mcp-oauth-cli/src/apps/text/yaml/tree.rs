@@ -3,7 +3,7 @@
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use serde_json::{Map, Value, json};
 
-use super::super::EditError;
+use super::super::edit::EditError;
 
 /// The deepest document that is read.
 const DEPTH: usize = 128;
@@ -98,43 +98,50 @@ impl<'a> Reader<'a> {
             }
             Event::SequenceStart(_, tag) => {
                 node.tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
-                let mut items = Vec::new();
-                loop {
-                    match self.next()? {
-                        (Event::SequenceEnd, span) => break node.end_at(span),
-                        (event, span) => items.push(self.node(event, span, depth)?),
-                    }
-                }
-                node.kind = NodeKind::Sequence(items);
+                node.kind = self.items(&mut node, depth)?;
             }
             Event::MappingStart(_, tag) => {
                 node.tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
-                let mut members = Vec::new();
-                loop {
-                    let key = match self.next()? {
-                        (Event::MappingEnd, span) => break node.end_at(span),
-                        (event, span) => self.node(event, span, depth)?,
-                    };
-                    if let Some(name) = key.text()
-                        && members
-                            .iter()
-                            .any(|(other, _): &(Node, Node)| other.text() == Some(name))
-                    {
-                        return Err(EditError::at(
-                            format!("it has `{name}` twice,"),
-                            key.line + 1,
-                            key.column + 1,
-                        ));
-                    }
-                    let (event, span) = self.next()?;
-                    members.push((key, self.node(event, span, depth)?));
-                }
-                node.kind = NodeKind::Mapping(members);
+                node.kind = self.members(&mut node, depth)?;
             }
             Event::Alias(number) => node.kind = NodeKind::Alias(number),
             _ => return Err(EditError::new("it is not a YAML document")),
         }
         Ok(node)
+    }
+
+    fn items(&mut self, node: &mut Node, depth: usize) -> Result<NodeKind, EditError> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, span) => {
+                    node.end_at(span);
+                    return Ok(NodeKind::Sequence(items));
+                }
+                (event, span) => items.push(self.node(event, span, depth)?),
+            }
+        }
+    }
+
+    fn members(&mut self, node: &mut Node, depth: usize) -> Result<NodeKind, EditError> {
+        let mut members: Vec<(Node, Node)> = Vec::new();
+        loop {
+            let key = match self.next()? {
+                (Event::MappingEnd, span) => {
+                    node.end_at(span);
+                    return Ok(NodeKind::Mapping(members));
+                }
+                (event, span) => self.node(event, span, depth)?,
+            };
+            if let Some(name) = key.text()
+                && members.iter().any(|(other, _)| other.text() == Some(name))
+            {
+                let reason = format!("it has `{name}` twice,");
+                return Err(EditError::at(reason, key.line + 1, key.column + 1));
+            }
+            let (event, span) = self.next()?;
+            members.push((key, self.node(event, span, depth)?));
+        }
     }
 }
 

@@ -28,14 +28,14 @@ impl Shell {
     };
 
     /// Returns one word: the program that is run gets exactly this text as an argument.
-    pub(crate) fn word(self, text: &str) -> String {
+    pub(crate) fn quote(self, text: &str) -> String {
         if self.is_plain(text) {
             return text.to_owned();
         }
         match self {
             Self::Posix => format!("'{}'", text.replace('\'', r"'\''")),
-            Self::Cmd => cmd_word(text),
-            Self::Power => power_shell_word(text),
+            Self::Cmd => quoted_for_cmd(text),
+            Self::Power => quoted_for_power_shell(text),
         }
     }
 
@@ -47,15 +47,18 @@ impl Shell {
         if !all.clone().all(is_safe) {
             return None;
         }
-        let words: Vec<String> = words.iter().map(|text| self.word(text)).collect();
+        let words: Vec<String> = words.iter().map(|text| self.quote(text)).collect();
         let words = words.join(" ");
         let set = variables.iter().map(|(name, value)| match self {
-            Self::Posix => format!("{name}={} ", self.word(value)),
+            Self::Posix => format!("{name}={} ", self.quote(value)),
             // `set "NAME=VALUE"` takes the text up to the last quote, so a trailing blank is no part of it.
             Self::Cmd => format!("set {}&& ", cmd_assignment(name, value)),
-            Self::Power => format!("$env:{name} = {}; ", self.word(value)),
+            Self::Power => format!("$env:{name} = {}; ", self.quote(value)),
         });
-        Some(set.collect::<String>() + &words)
+        // PowerShell takes a text in quotes for a value, unless it is called.
+        let is_quoted = self == Self::Power && words.starts_with('\'');
+        let call = if is_quoted { "& " } else { "" };
+        Some(format!("{}{call}{words}", set.collect::<String>()))
     }
 
     /// Returns whether a text means itself everywhere in a line of this shell.
@@ -74,7 +77,7 @@ impl Shell {
 
 /// Returns one word for the shell that hints are pasted into.
 pub(crate) fn quoted(text: &str) -> String {
-    Shell::OF_HINTS.word(text)
+    Shell::OF_HINTS.quote(text)
 }
 
 /// Returns whether a command line runs this program with this subcommand, however its words are quoted.
@@ -106,7 +109,7 @@ pub(crate) fn is_program(path: &str, program: &str) -> bool {
 /// before a quote are doubled. `cmd` reads that line first: between quotes only `%` is special, and a quote
 /// inside would end them. Such a text is written with a caret before each special character, quotes too, so
 /// that `cmd` sees no quotes at all.
-fn cmd_word(text: &str) -> String {
+fn quoted_for_cmd(text: &str) -> String {
     let argument = windows_argument(text);
     if text.contains(['"', '%']) {
         with_carets(&argument)
@@ -163,16 +166,16 @@ fn windows_argument(text: &str) -> String {
 }
 
 /// Returns a word for PowerShell, which takes typographic quotes for `'` too.
-fn power_shell_word(text: &str) -> String {
-    let mut word = String::from('\'');
+fn quoted_for_power_shell(text: &str) -> String {
+    let mut quoted = String::from('\'');
     for c in text.chars() {
         if ['\'', '\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}'].contains(&c) {
-            word.push(c);
+            quoted.push(c);
         }
-        word.push(c);
+        quoted.push(c);
     }
-    word.push('\'');
-    word
+    quoted.push('\'');
+    quoted
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use super::text::Format;
 use crate::args::App;
 
-/// How an application replaces parts of the texts in its file by variables. Nothing escapes them.
+/// The texts in the file of an application that it replaces by variables. Nothing escapes them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Expansion {
     /// Texts are used as they are.
@@ -19,7 +19,7 @@ pub(super) enum Expansion {
     Curly,
 }
 
-/// How a variable of the application's own environment gets to the server.
+/// The path of a variable from the application's own environment to the server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Forwarding {
     /// The server has the whole environment of the application.

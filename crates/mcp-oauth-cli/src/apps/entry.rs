@@ -14,7 +14,7 @@ use crate::{
     shell::Shell,
 };
 
-/// What an entry is made of.
+/// The parts of an entry.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) app: App,

@@ -20,7 +20,7 @@ const CACHES: [(&[&str], &str); 8] = [
     (&[".cache", "pipx"], "pipx install"),
 ];
 
-/// Directories whose content may be gone after the next start of the system.
+/// Directories that may be empty after the next start of the system.
 const TEMPORARY: [&str; 4] = ["/tmp", "/var/tmp", "/private/tmp", "/private/var/folders"];
 
 /// Returns the absolute path of this program: an application that is started from a desktop may have no

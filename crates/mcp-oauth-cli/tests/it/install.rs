@@ -53,7 +53,7 @@ fn words(entry: &Value) -> Vec<String> {
     let none = Vec::new();
     let arguments = entry["args"].as_array().unwrap_or(&none);
     let all = command.iter().chain(arguments);
-    all.map(|word| word.as_str().unwrap().to_owned()).collect()
+    all.map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_this_machine_are_no_part_of_a_bundle() {
+    fn credentials_are_no_part_of_a_bundle() {
         let mut server = Server::new("https://notes.example/mcp".parse().unwrap());
         server.grant = Some(GrantKind::ClientCredentials);
         let refused = of(&server, "notes").unwrap_err().render(None);

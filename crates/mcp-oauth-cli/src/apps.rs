@@ -13,5 +13,5 @@ mod text;
 pub(crate) use entry::{Request, entry};
 pub(crate) use entry_file::{EntryFile, printed};
 pub(crate) use location::file_of;
-pub(crate) use merge::{Entry, is_own, merged};
+pub(crate) use merge::{Entry, is_own, merged, server_of};
 pub(crate) use own_program::{copied_path, stable_path};

@@ -93,7 +93,7 @@ impl Directories {
         directory.join("config.yaml")
     }
 
-    /// `OpenCode` reads several files; it changes the first of these that exists, and creates the last.
+    /// OpenCode reads several files; it changes the first of these that exists, and creates the last.
     fn opencode(&self) -> PathBuf {
         let directory: &Path = &self.xdg.join("opencode");
         let plain = directory.join("opencode.json");

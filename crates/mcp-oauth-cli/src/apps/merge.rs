@@ -60,6 +60,15 @@ pub(crate) fn is_own(entry: &Value) -> bool {
             .any(|line| runs(line, PROGRAM, "headers"))
 }
 
+/// Returns the server that an entry runs the proxy for, as it was typed: a name or a URL.
+pub(crate) fn server_of(entry: &Value) -> Option<&str> {
+    let texts = [entry.get("args"), entry.get("command")];
+    let texts = texts.into_iter().filter_map(|words| words?.as_array());
+    let mut texts = texts.flatten().filter_map(Value::as_str);
+    texts.find(|text| *text == "proxy")?;
+    texts.next()
+}
+
 /// Returns the existing entry with the keys of the new one. Keys that have nothing to do with the transport
 /// are kept; the variables of an entry that runs another program are not.
 pub(crate) fn merged(existing: Option<&Value>, new: &Entry) -> Value {

@@ -21,7 +21,7 @@ pub(crate) enum App {
     Generic,
     /// goose
     Goose,
-    /// `OpenCode`
+    /// OpenCode
     Opencode,
     /// Qwen Code
     Qwen,

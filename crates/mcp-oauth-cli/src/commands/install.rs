@@ -1,9 +1,12 @@
 //! `install`: the entry that makes an application use a server, in the file of the application.
 
 use mcp_client_oauth::store::{EncryptedFileStore, KeyKind, LoginKey};
+use serde_json::Value;
 
 use crate::{
-    apps::{Entry, EntryFile, Request, entry, file_of, is_own, merged, printed, stable_path},
+    apps::{
+        Entry, EntryFile, Request, entry, file_of, is_own, merged, printed, server_of, stable_path,
+    },
     args::{App, Install, TargetArgs, Via},
     config::{ForwardedEnv, Password},
     context::{Context, Target, allowed_url, is_url},
@@ -20,10 +23,11 @@ pub(super) async fn run(context: &Context, typed: &Install) -> Result<Exit, Fail
     check_proofs(typed, &target)?;
     let (name, entry) = requested(context, typed, &target)?;
     let path = match &typed.file {
+        _ if typed.print => None,
         Some(path) => Some(path.clone()),
         None => file_of(typed.app)?,
     };
-    let Some(path) = path.filter(|_| !typed.print) else {
+    let Some(path) = path else {
         let (text, document) = printed(typed.app, &name, &entry.value())?;
         context.ui.result(&document, || text.trim_end().to_owned());
         return Ok(Exit::Done);
@@ -43,6 +47,16 @@ pub(super) async fn run(context: &Context, typed: &Install) -> Result<Exit, Fail
             let hint = "to replace it, run the same command with --overwrite";
             return Err(Failure::other("conflict", message, Some(hint.to_owned())));
         }
+        Some(there) if is_of_another_url(there, typed) => {
+            let message =
+                format!("{path} has `{name}` for another URL of that host (left unchanged)");
+            let hint = format!(
+                "give this one a name: mcp-oauth login NAME {}; to replace the other, run the same \
+                 command with --overwrite",
+                quoted(&typed.server)
+            );
+            return Err(Failure::other("conflict", message, Some(hint)));
+        }
         Some(_) => ("updated", format!("Updated {name} in {path}")),
         None => ("added", format!("Added {name} to {path}")),
     };
@@ -55,6 +69,12 @@ pub(super) async fn run(context: &Context, typed: &Install) -> Result<Exit, Fail
         say_next_steps(context, typed, &target, is_change).await;
     }
     Ok(Exit::Done)
+}
+
+/// Returns whether the entry has its name only because the two URLs have the same host.
+fn is_of_another_url(there: &Value, typed: &Install) -> bool {
+    let is_other = |server: &str| is_url(server) && server != typed.server;
+    is_url(&typed.server) && !typed.overwrite && server_of(there).is_some_and(is_other)
 }
 
 /// Returns the name and the entry that are requested.

@@ -82,6 +82,30 @@ async fn an_entry_that_runs_something_else_is_kept_unless_overwritten() {
 }
 
 #[tokio::test]
+async fn two_urls_of_one_host_do_not_replace_each_other() {
+    let home = Home::new().await;
+    let file = home.path("mcp.json").display().to_string();
+    for app in ["generic", "opencode"] {
+        let file = format!("{file}-{app}");
+        let typed = |path| ["install", "--app", app, path, "--file", &file].map(str::to_owned);
+        let run = async |typed: &[String]| {
+            let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+            home.run(&typed).await
+        };
+        let (first, second) = (
+            typed("https://mcp.example.com/a"),
+            typed("https://mcp.example.com/b"),
+        );
+        run(&first).await.succeeded().says("Added example");
+        run(&first).await.succeeded().says("nothing to change");
+        let refused = run(&second).await.ended(1);
+        refused.says("for another URL").says("mcp-oauth login NAME");
+        let forced = [&second[..], &["--overwrite".to_owned()]].concat();
+        run(&forced).await.succeeded().says("Updated example");
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_prints_the_change_and_writes_nothing() {
     let home = Home::logged_in().await;
     let file = home.file("settings.json", "{\n  // mine\n  \"theme\": \"x\"\n}\n");

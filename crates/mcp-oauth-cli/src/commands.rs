@@ -8,10 +8,11 @@ use crate::{
     error::{Exit, Failure},
 };
 
+mod bundle;
 mod client_metadata;
-mod config;
 mod demo;
 mod headers;
+mod install;
 mod list;
 mod login;
 mod logout;
@@ -25,6 +26,7 @@ mod stores;
 mod test;
 mod token;
 mod tools;
+mod uninstall;
 
 /// Runs a command.
 pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Failure> {
@@ -48,7 +50,10 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Prune => prune::run(&context).await,
         Command::Stores => Ok(stores::run(&context).await),
         Command::Migrate(migrate) => migrate::run(&context, &migrate).await,
-        Command::Config(typed) => config::run(&context, &typed),
+        Command::Install(typed) => install::run(&context, &typed).await,
+        Command::Config(typed) => install::run(&context, &typed.into()).await,
+        Command::Uninstall(typed) => uninstall::run(&context, &typed),
+        Command::Bundle(typed) => bundle::run(&context, &typed),
         Command::Paste => login::complete(&context).await,
         Command::Proxy(proxy) => proxy::run(&context, *proxy).await,
         // On the heap: it has a login too.

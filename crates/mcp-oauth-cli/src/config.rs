@@ -20,7 +20,7 @@ mod forwarded_env;
 mod secrets;
 mod vault;
 
-pub(crate) use environment::{Environment, absolute_path};
+pub(crate) use environment::{Environment, absolute_path, application_directory};
 pub(crate) use forwarded_env::ForwardedEnv;
 pub(crate) use secrets::{read_secret, read_whole_secret};
 pub(crate) use vault::Variables;

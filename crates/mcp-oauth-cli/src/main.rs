@@ -3,6 +3,7 @@
 //! The command line ([`args`]) and its configuration ([`config`]) make a [`Context`], with which one of
 //! the [`commands`] runs. It ends with an exit code ([`error`]); all output goes through [`ui`].
 
+mod apps;
 mod args;
 mod assertion;
 mod commands;

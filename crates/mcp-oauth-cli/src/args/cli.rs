@@ -8,9 +8,10 @@ use url::Url;
 use super::{
     duration::duration,
     help,
+    install::{Bundle, Config, Install, Uninstall},
     login::Login,
     network::NetworkFlags,
-    proxy::{AppConfig, Proxy},
+    proxy::Proxy,
 };
 
 /// Log in to OAuth-protected MCP servers, keep the tokens, and use them from scripts.
@@ -114,9 +115,18 @@ pub(crate) enum Command {
     /// Connect an application over stdio to an MCP server, and log in for it.
     #[command(after_help = help::PROXY)]
     Proxy(Box<Proxy>),
-    /// Print the entry that makes an application run `proxy`, or write it to its file.
-    #[command(after_help = help::CONFIG)]
-    Config(AppConfig),
+    /// Add a server to an application: write the entry that runs `proxy` or `headers`.
+    #[command(after_help = help::INSTALL)]
+    Install(Install),
+    /// Remove a server from an application.
+    #[command(after_help = help::UNINSTALL)]
+    Uninstall(Uninstall),
+    /// Make a bundle for Claude Desktop (`.mcpb`), with this program in it and no token.
+    #[command(after_help = help::BUNDLE)]
+    Bundle(Bundle),
+    /// Print an entry, or write it: the same as `install --print`, or `install`.
+    #[command(hide = true)]
+    Config(Config),
     /// Print the client metadata document to host at a URL, which is then the client ID.
     #[command(after_help = help::CLIENT_METADATA)]
     ClientMetadata(ClientMetadata),

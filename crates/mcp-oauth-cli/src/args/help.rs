@@ -193,11 +193,37 @@ Messages are on stdin and stdout, one per line; everything else is on stderr. Th
 responses before the login is complete; the login runs at the same time, and a call shows its URL.
 Proxies for the same server share one login.";
 
-pub(super) const CONFIG: &str = "\
+pub(super) const INSTALL: &str = "\
 Examples:
-  mcp-oauth config notes --for claude-desktop           print the entry for its file
-  mcp-oauth config notes --for cursor --write           write it, and keep a copy of the old file
-  mcp-oauth config notes --for vscode --write --file .vscode/mcp.json";
+  mcp-oauth install --app claude-desktop notes           write the entry that runs `proxy notes`
+  mcp-oauth install --app cursor notes --dry-run         show the change, and write nothing
+  mcp-oauth install --app codex notes --via headers      let Codex connect, with a token from here
+  mcp-oauth install --app vscode notes --file .vscode/mcp.json
+  mcp-oauth install --app generic notes                  print an `mcpServers` entry
+
+The entry has the absolute path of this program and the settings of this command (--store,
+MCP_OAUTH_DATA_DIR and so on), but no secret. Comments, order and layout of the file are kept, a
+copy of the old file is kept beside it, and a file that cannot be parsed is left unchanged. A second
+run changes nothing. An entry of the same name that does not run mcp-oauth is replaced only with
+--overwrite.
+`--via headers` is for Claude Code and Codex: they speak to the server themselves, and run
+`mcp-oauth headers` when they connect and after a 401.";
+
+pub(super) const UNINSTALL: &str = "\
+Examples:
+  mcp-oauth uninstall --app cursor notes
+  mcp-oauth uninstall --app vscode notes --file .vscode/mcp.json --dry-run
+
+Only an entry that runs mcp-oauth is removed. The login stays: `mcp-oauth logout NAME` ends it.";
+
+pub(super) const BUNDLE: &str = "\
+Examples:
+  mcp-oauth bundle notes                 write notes.mcpb; open it with Claude Desktop
+  mcp-oauth bundle notes -o Notes.mcpb
+  mcp-oauth bundle https://mcp.example.com/mcp
+
+The bundle has this program and the URL of the server, and runs on the same kind of system. It has
+no token: each user logs in on the first use. The same input makes the same bytes.";
 
 pub(super) const CLIENT_METADATA: &str = "\
 Examples:

@@ -6,6 +6,7 @@ mod duration;
 mod grant_args;
 mod help;
 mod idp;
+mod install;
 mod login;
 mod login_args;
 mod network;
@@ -13,11 +14,12 @@ mod proxy;
 mod quirks;
 mod summary;
 
-pub(crate) use app::App;
+pub(crate) use app::{App, Via};
 pub(crate) use cli::{
     Cli, ClientMetadata, Command, Connect, Demo, Global, Logout, Migrate, Renew, Request,
     TargetArgs, Token,
 };
+pub(crate) use install::{Bundle, Config, Install, Uninstall};
 pub(crate) use login::Login;
 pub(crate) use network::NetworkFlags;
-pub(crate) use proxy::{AppConfig, Proxy, Transport};
+pub(crate) use proxy::{Proxy, Transport};

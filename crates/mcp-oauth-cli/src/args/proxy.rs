@@ -1,35 +1,13 @@
-//! The arguments of `proxy` and `config`.
+//! The arguments of `proxy`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 
 use super::{
-    app::App, duration::duration, grant_args::GrantFlags, idp::IdpFlags, login::Login,
+    duration::duration, grant_args::GrantFlags, idp::IdpFlags, login::Login,
     login_args::LoginFlags, quirks::QuirkFlags,
 };
-
-/// `config`.
-#[derive(Args, Debug)]
-pub(crate) struct AppConfig {
-    /// The name of a server (see `list`), or its URL.
-    #[arg(value_name = "NAME|URL")]
-    pub(crate) server: String,
-    /// Select the application.
-    #[arg(long = "for", value_enum, value_name = "APP")]
-    pub(crate) r#for: App,
-    /// Allow plain http, as for `login`, for a URL that has no name.
-    #[arg(long)]
-    pub(crate) allow_http: bool,
-    /// Write the entry to the file of the application.
-    ///
-    /// A copy of the old file is kept beside it.
-    #[arg(long)]
-    pub(crate) write: bool,
-    /// Write this file, instead of the usual one.
-    #[arg(long, value_name = "FILE", requires = "write")]
-    pub(crate) file: Option<PathBuf>,
-}
 
 /// `proxy`.
 #[derive(Args, Debug)]

@@ -24,8 +24,9 @@ End a login
   logout            revoke the tokens; with --local, only remove them from this machine
   prune             remove the logins that have expired
 Applications
+  install, bundle   add a server to an application; make a bundle for Claude Desktop
+  uninstall, proxy  remove it from an application; serve over stdio for an application
   headers           print the Authorization header as JSON, for Claude Code and Codex
-  proxy, config     serve over stdio for an application; write its configuration
 Token stores
   stores, migrate   list the kinds of store; move the tokens to another
 

@@ -1,6 +1,6 @@
 //! The environment variables. They are read only here.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf};
 
 use mcp_client_oauth::Secret;
 
@@ -102,6 +102,14 @@ pub(crate) fn absolute_path() -> Option<OsString> {
     let path = std::env::var_os("PATH")?;
     let entries = std::env::split_paths(&path).filter(|entry| entry.is_absolute());
     std::env::join_paths(entries).ok()
+}
+
+/// Returns a directory that a variable of another application sets, such as `CODEX_HOME`. An empty variable
+/// counts as unset, and a relative path starts at the current directory.
+pub(crate) fn application_directory(name: &str) -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
+    let set = std::env::var_os(name).filter(|value| !value.is_empty())?;
+    std::path::absolute(set).ok()
 }
 
 /// Returns a variable that the user names.

@@ -8,7 +8,7 @@ use super::{
     typed::{flags, global, options, verb},
 };
 use crate::{
-    args::{Cli, Command, Login},
+    args::{Bundle, Cli, Command, Config, Install, Login},
     servers::{GrantKind, Server, Servers},
 };
 
@@ -59,9 +59,17 @@ impl Subject {
                 ..named(&connect.target.server, &connect.target.account)
             },
             Command::Request(request) => named(&request.server, &request.account),
-            Command::Config(config) => Self {
-                options: flags([("--allow-http", config.allow_http)]),
-                ..named(&config.server, &None)
+            Command::Install(Install {
+                server, allow_http, ..
+            })
+            | Command::Bundle(Bundle {
+                server, allow_http, ..
+            })
+            | Command::Config(Config {
+                server, allow_http, ..
+            }) => Self {
+                options: flags([("--allow-http", *allow_http)]),
+                ..named(server, &None)
             },
             Command::Logout(logout) => Self {
                 url: logout.url.clone(),
@@ -79,6 +87,7 @@ impl Subject {
             | Command::Paste
             | Command::Prune
             | Command::ClientMetadata(_)
+            | Command::Uninstall(_)
             | Command::OpenUrl { .. } => Self::default(),
         };
         Self {

@@ -5,13 +5,13 @@
     reason = "a helper of a test may fail as the test itself may"
 )]
 
-mod config;
 mod core_dump;
 mod declined;
 mod demo;
 mod device;
 mod headers;
 mod hints;
+mod install;
 mod journey;
 mod json;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,134 @@
+"""The checks of an app with one way to get the token."""
+
+import json
+import re
+
+from . import leaks
+from .elicitation import Elicitations
+from .home import Home
+from .model import Call, ScriptedModel
+from .testbed import Testbed
+
+CHECKS = {
+    "entry": "the app accepts the entry",
+    "connects": "its health check passes",
+    "call": "tool call",
+    "expired": "the token has expired",
+    "revoked": "the token was revoked",
+    "step_up": "a tool needs more scope",
+    "login": "a login is needed",
+    "declined": "the user declines the login",
+    "later": "after `mcp-oauth login`",
+    "direct": "tool call without a model",
+    "secrets": "no secret outside",
+}
+LIFETIME = 300
+PASSES = "passes"
+# The results of the tools `whoami` and `write_note`.
+SUCCESS = re.compile(r'\\*"(client_id|count)\\*":')
+
+
+def run(app_type, via):
+    """Runs every check, and returns the outcome of each: `PASSES`, or what is wrong."""
+    home = Home(f"{app_type.name}-{via}")
+    log = open(home.path / "testbed.log", "ab")
+    testbed = Testbed(LIFETIME, log)
+    outcomes = {}
+    try:
+        app = app_type(home)
+        app.prepare()
+        home.mcp_oauth("login", "notes", testbed.url)
+        home.mcp_oauth("install", "--app", app.name, "notes", *(["--via", via] if via != "proxy" else []))
+        outcomes["entry"] = guarded(lambda: app.entry(via))
+        outcomes["connects"] = guarded(app.connects)
+        if app.has_session:
+            converse(app, via, testbed, outcomes)
+    except Exception as error:
+        outcomes["run"] = str(error)
+    finally:
+        testbed.stop()
+        log.close()
+        home.remove()
+    return {check: masked(outcome, testbed, home) for check, outcome in outcomes.items()}
+
+
+def guarded(check):
+    """Runs a check that returns what is wrong, or none."""
+    try:
+        return check() or PASSES
+    except Exception as error:
+        return str(error)
+
+
+def converse(app, via, testbed, outcomes):
+    """Lets a scripted model call tools while the login changes, and searches what everyone received."""
+    elicitations = Elicitations()
+    steps = script(app.home, via, testbed, elicitations)
+    model = ScriptedModel([call for _, call in steps])
+    session = app.session(model, elicitations)
+    try:
+        session.turn("Use the notes.")
+        for (check, _), result in zip(steps, model.results):
+            outcomes[check] = outcome_of(check, text_of(result))
+        for check, _ in steps[len(model.results) :]:
+            outcomes[check] = "the call was not made"
+        for check in ["step_up", "login"] if via == "proxy" else []:
+            if outcomes[check] == PASSES and elicitations.problems:
+                outcomes[check] = "; ".join(elicitations.problems)
+        if hasattr(session, "call"):
+            outcomes["direct"] = outcome_of("direct", session.call("whoami", {}))
+    finally:
+        session.stop()
+        model.stop()
+    found = leaks.found(leaks.texts_of(model, session, app.home), testbed)
+    outcomes["secrets"] = "; ".join(found) or PASSES
+
+
+def script(home, via, testbed, elicitations):
+    """Returns the calls of the model, and the check that each belongs to."""
+
+    def log_in_lost(action):
+        def lose():
+            elicitations.action = action
+            testbed.run("revoke-all")
+
+        return lose
+
+    needs_scope = lambda: testbed.run("require", "write_note", "notes:write")
+    log_in = lambda: home.mcp_oauth("login", "notes", "--force")
+    whoami = lambda before=None: Call("whoami", before=before)
+    steps = [
+        ("call", whoami()),
+        ("expired", whoami(testbed.expire)),
+        ("revoked", whoami(lambda: testbed.run("revoke-access"))),
+    ]
+    if via == "proxy":
+        steps.append(("step_up", Call("write_note", {"text": "tea"}, before=needs_scope)))
+    steps.append(("login", whoami(log_in_lost("accept"))))
+    if via == "proxy":
+        steps.append(("declined", whoami(log_in_lost("decline"))))
+    steps.append(("later", whoami(log_in)))
+    return steps
+
+
+def text_of(result):
+    """Returns the text of a tool result, as either API sends it."""
+    content = result.get("content", result.get("output"))
+    return content if isinstance(content, str) else json.dumps(content)
+
+
+def outcome_of(check, text):
+    if check == "declined":
+        # The model is told what the user can do, without a URL.
+        told = not SUCCESS.search(text) and "mcp-oauth login" in text and "://" not in text
+        return PASSES if told else text
+    return PASSES if SUCCESS.search(text) else text
+
+
+def masked(text, testbed, home):
+    """Removes what differs from run to run, and cuts the text."""
+    text = text.replace(str(home.path), "HOME")
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
+    text = re.sub(r"Wall time: [\d.]+ seconds", "Wall time: N seconds", text)
+    text = re.sub(r"\b[A-Za-z0-9_-]{40,}", "…", text)
+    return text if len(text) <= 400 else text[:400] + "…"

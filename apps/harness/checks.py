@@ -21,15 +21,18 @@ CHECKS = {
     "later": "after `mcp-oauth login`",
     "direct": "tool call without a model",
     "secrets": "no secret outside",
+    "five": "five commands",
 }
 LIFETIME = 300
 PASSES = "passes"
+LONGEST = 400
 # The results of the tools `whoami` and `write_note`.
 SUCCESS = re.compile(r'\\*"(client_id|count)\\*":')
 
 
-def run(app_type, via):
-    """Runs every check, and returns the outcome of each: `PASSES`, or what is wrong."""
+def run(app_type, via, journal):
+    """Runs every check, and returns the outcome of each: `PASSES`, or what is wrong. `journal` gets a line
+    for each event of the conversation."""
     home = Home(f"{app_type.name}-{via}")
     log = open(home.path / "testbed.log", "ab")
     testbed = Testbed(LIFETIME, log)
@@ -42,14 +45,15 @@ def run(app_type, via):
         outcomes["entry"] = guarded(lambda: app.entry(via))
         outcomes["connects"] = guarded(app.connects)
         if app.has_session:
-            converse(app, via, testbed, outcomes)
+            converse(app, via, testbed, outcomes, journal)
     except Exception as error:
         outcomes["run"] = str(error)
     finally:
         testbed.stop()
         log.close()
         home.remove()
-    return {check: masked(outcome, testbed, home) for check, outcome in outcomes.items()}
+    journal[:] = [masked(line, home) for line in journal]
+    return {check: masked(outcome, home) for check, outcome in outcomes.items()}
 
 
 def guarded(check):
@@ -60,11 +64,11 @@ def guarded(check):
         return str(error)
 
 
-def converse(app, via, testbed, outcomes):
+def converse(app, via, testbed, outcomes, journal):
     """Lets a scripted model call tools while the login changes, and searches what everyone received."""
-    elicitations = Elicitations()
+    elicitations = Elicitations(journal)
     steps = script(app.home, via, testbed, elicitations)
-    model = ScriptedModel([call for _, call in steps])
+    model = ScriptedModel([call for _, call in steps], journal)
     session = app.session(model, elicitations)
     try:
         session.turn("Use the notes.")
@@ -94,9 +98,15 @@ def script(home, via, testbed, elicitations):
 
         return lose
 
-    needs_scope = lambda: testbed.run("require", "write_note", "notes:write")
-    log_in = lambda: home.mcp_oauth("login", "notes", "--force")
-    whoami = lambda before=None: Call("whoami", before=before)
+    def needs_scope():
+        testbed.run("require", "write_note", "notes:write")
+
+    def log_in():
+        home.mcp_oauth("login", "notes", "--force")
+
+    def whoami(before=None):
+        return Call("whoami", before=before)
+
     steps = [
         ("call", whoami()),
         ("expired", whoami(testbed.expire)),
@@ -125,10 +135,11 @@ def outcome_of(check, text):
     return PASSES if SUCCESS.search(text) else text
 
 
-def masked(text, testbed, home):
+def masked(text, home):
     """Removes what differs from run to run, and cuts the text."""
-    text = text.replace(str(home.path), "HOME")
-    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
+    text = text.replace(str(home.path), "~")
+    text = re.sub(r"127\.0\.0\.1(:|%3A)\d+", r"127.0.0.1\1PORT", text)
     text = re.sub(r"Wall time: [\d.]+ seconds", "Wall time: N seconds", text)
-    text = re.sub(r"\b[A-Za-z0-9_-]{40,}", "…", text)
-    return text if len(text) <= 400 else text[:400] + "…"
+    # Random values, also those in a path.
+    text = re.sub(r"(?<=/)[A-Za-z0-9_-]{22,}|\b[A-Za-z0-9_-]{40,}", "…", text)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"

@@ -9,17 +9,19 @@ class Elicitations:
     """Decides on each URL that the app shows. `action` is the next decision. An accepted URL is opened in
     the user's browser, as the app would do it."""
 
-    def __init__(self):
-        self.action, self.shown, self.visited, self.problems = "accept", [], [], []
+    def __init__(self, journal):
+        self.action, self.journal, self.problems = "accept", journal, []
 
     def decide(self, url, message):
-        self.shown.append((url, message))
+        self.journal += [f"app: {message}", f"     {url}", f"user: {self.action}"]
         if self.action == "accept":
             threading.Thread(target=self.open, args=(url,), daemon=True).start()
         return self.action
 
     def open(self, url):
         try:
-            self.visited += user.approve(url)
+            visited = user.approve(url)
+            pages = [page.partition("?")[0] for page in visited]
+            self.journal.append(f"browser: {' → '.join(pages)}")
         except Exception as error:
             self.problems.append(str(error))

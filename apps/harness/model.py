@@ -20,12 +20,12 @@ class Call:
 
 class ScriptedModel(http.server.ThreadingHTTPServer):
     """Serves the script. `requests` holds the path and the body of each request, `results` what the calls
-    returned."""
+    returned, and `journal` a line for each call."""
 
     daemon_threads = True
 
-    def __init__(self, script):
-        self.script, self.requests, self.begun = script, [], 0
+    def __init__(self, script, journal):
+        self.script, self.journal, self.requests, self.begun = script, journal, [], 0
         self.results = []
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), ModelRequest)
@@ -46,6 +46,7 @@ class ScriptedModel(http.server.ThreadingHTTPServer):
                 self.begun += 1
                 if call.before:
                     call.before()
+                self.journal.append(f"model: call {call.tool}")
             return call
 
     def stop(self):

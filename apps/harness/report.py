@@ -25,6 +25,7 @@ class Report:
 
     def __init__(self):
         self.outcomes, self.unexpected, self.used = {}, [], set()
+        self.transcripts = {}
         self.rules = json.loads((HERE / "expected.json").read_text())
 
     def add(self, app, via, outcomes):
@@ -66,7 +67,7 @@ class Report:
         number = self.rule(app.name, via, check, outcome)
         return "**fails**" if number is None else f"[{number + 1}](#differences)"
 
-    def page(self, transcripts):
+    def page(self):
         commit = git("rev-parse", "--short=12", "HEAD")
         today = datetime.date.today().isoformat()
         lines = [HEAD, f"Last full run: {today}, commit `{commit}`, `scripts/check apps`.", ""]
@@ -74,12 +75,12 @@ class Report:
         lines += [f"{number + 1}. {rule['reason']}" for number, rule in enumerate(self.rules)]
         if not self.rules:
             lines.append("None.")
-        for title, text in transcripts:
+        for title, text in self.transcripts.items():
             lines += ["", f"## {title}", "", "```text", text, "```"]
         return "\n".join(lines) + "\n"
 
-    def write(self, transcripts):
-        (ROOT / "docs/apps.md").write_text(self.page(transcripts))
+    def write(self):
+        (ROOT / "docs/apps.md").write_text(self.page())
 
 
 def git(*arguments):

@@ -3,6 +3,7 @@
 import json
 import platform
 
+from harness.model import text_of
 from harness.process import LineProcess
 
 from .app import ARCHITECTURE, NAME, App
@@ -111,7 +112,7 @@ class CodexSession(AppServer):
     def call(self, tool, arguments):
         """Calls a tool without the model, as Codex's user interface can, and returns its text."""
         params = {"threadId": self.thread, "server": NAME, "tool": tool, "arguments": arguments}
-        return json.dumps(self.request("mcpServer/tool/call", params)["content"])
+        return text_of(self.request("mcpServer/tool/call", params))
 
     def respond(self, method, params):
         if method != "mcpServer/elicitation/request":

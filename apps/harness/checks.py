@@ -1,12 +1,11 @@
 """The checks of an app with one way to get the token."""
 
-import json
 import re
 
 from . import leaks
 from .elicitation import Elicitations
 from .home import Home
-from .model import Call, ScriptedModel
+from .model import Call, ScriptedModel, text_of
 from .testbed import Testbed
 
 CHECKS = {
@@ -23,11 +22,15 @@ CHECKS = {
     "secrets": "no secret outside",
     "five": "five commands",
 }
+# A headers helper cannot widen a scope, and nothing is shown that the user could decline.
+PROXY_ONLY = ["step_up", "declined"]
+# The checks in which the app shows one elicitation of `proxy`.
+ELICITED = ["step_up", "login", "declined"]
 LIFETIME = 300
 PASSES = "passes"
 LONGEST = 400
 # The results of the tools `whoami` and `write_note`.
-SUCCESS = re.compile(r'\\*"(client_id|count)\\*":')
+SUCCESS = re.compile(r'^\{"(client_id|count)":')
 
 
 def run(app_type, via, journal):
@@ -69,6 +72,7 @@ def converse(app, via, testbed, outcomes, journal):
     elicitations = Elicitations(journal)
     steps = script(app.home, via, testbed, elicitations)
     model = ScriptedModel([call for _, call in steps], journal)
+    elicitations.check = lambda: steps[model.begun - 1][0]
     session = app.session(model, elicitations)
     try:
         session.turn("Use the notes.")
@@ -76,9 +80,11 @@ def converse(app, via, testbed, outcomes, journal):
             outcomes[check] = outcome_of(check, text_of(result))
         for check, _ in steps[len(model.results) :]:
             outcomes[check] = "the call was not made"
-        for check in ["step_up", "login"] if via == "proxy" else []:
-            if outcomes[check] == PASSES and elicitations.problems:
-                outcomes[check] = "; ".join(elicitations.problems)
+        for check in ELICITED if via == "proxy" else []:
+            if outcomes[check] == PASSES and elicitations.shown[check] != 1:
+                outcomes[check] = f"the app has shown {elicitations.shown[check]} elicitations"
+        if elicitations.problems:
+            outcomes["run"] = "; ".join(elicitations.problems)
         if hasattr(session, "call"):
             outcomes["direct"] = outcome_of("direct", session.call("whoami", {}))
     finally:
@@ -91,40 +97,38 @@ def converse(app, via, testbed, outcomes, journal):
 def script(home, via, testbed, elicitations):
     """Returns the calls of the model, and the check that each belongs to."""
 
-    def log_in_lost(action):
-        def lose():
+    def revoke(action):
+        def run():
             elicitations.action = action
             testbed.run("revoke-all")
 
-        return lose
+        return run
 
-    def needs_scope():
+    def revoke_access():
+        testbed.run("revoke-access")
+
+    def require_scope():
         testbed.run("require", "write_note", "notes:write")
 
     def log_in():
         home.mcp_oauth("login", "notes", "--force")
 
-    def whoami(before=None):
-        return Call("whoami", before=before)
+    def whoami(event=None, before=None):
+        return Call("whoami", None, event, before)
 
+    write_note = Call(
+        "write_note", {"text": "tea"}, "`write_note` requires the scope notes:write", require_scope
+    )
     steps = [
         ("call", whoami()),
-        ("expired", whoami(testbed.expire)),
-        ("revoked", whoami(lambda: testbed.run("revoke-access"))),
+        ("expired", whoami("the access token has expired", testbed.expire)),
+        ("revoked", whoami("the access token is revoked", revoke_access)),
+        ("step_up", write_note),
+        ("login", whoami("the login is revoked", revoke("accept"))),
+        ("declined", whoami("the login is revoked, and the user declines", revoke("decline"))),
+        ("later", whoami("`mcp-oauth login notes --force` in a terminal", log_in)),
     ]
-    if via == "proxy":
-        steps.append(("step_up", Call("write_note", {"text": "tea"}, before=needs_scope)))
-    steps.append(("login", whoami(log_in_lost("accept"))))
-    if via == "proxy":
-        steps.append(("declined", whoami(log_in_lost("decline"))))
-    steps.append(("later", whoami(log_in)))
-    return steps
-
-
-def text_of(result):
-    """Returns the text of a tool result, as either API sends it."""
-    content = result.get("content", result.get("output"))
-    return content if isinstance(content, str) else json.dumps(content)
+    return [step for step in steps if via == "proxy" or step[0] not in PROXY_ONLY]
 
 
 def outcome_of(check, text):
@@ -139,7 +143,6 @@ def masked(text, home):
     """Removes what differs from run to run, and cuts the text."""
     text = text.replace(str(home.path), "~")
     text = re.sub(r"127\.0\.0\.1(:|%3A)\d+", r"127.0.0.1\1PORT", text)
-    text = re.sub(r"Wall time: [\d.]+ seconds", "Wall time: N seconds", text)
     # Random values, also those in a path.
     text = re.sub(r"(?<=/)[A-Za-z0-9_-]{22,}|\b[A-Za-z0-9_-]{40,}", "…", text)
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"

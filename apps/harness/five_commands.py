@@ -73,7 +73,11 @@ def run(app_type):
 def shown(output):
     """Returns the output without blank lines, and without the banner of `codex exec`."""
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
-    return "\n".join(line for line in lines if not line.startswith(BANNER) and not line.isdigit())
+    lines = [line for line in lines if not line.startswith(BANNER) and not line.isdigit()]
+    # On a terminal `codex exec` prints the last message once; here it is in stdout and in stderr.
+    if lines[-2:-1] == lines[-1:]:
+        lines.pop()
+    return "\n".join(lines)
 
 
 def missing_in_readme():

@@ -10,15 +10,17 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMAND = os.environ.get("MCP_OAUTH_TEST_COMMAND") or str(ROOT / "target/debug/mcp-oauth")
+# Not the system's directory for temporary files: `install` writes no entry for a program that lies there.
+HOMES = ROOT / ".apps/homes"
 TIMEOUT = 90
 
 
 class Home:
-    """A directory, the environment that makes it the home, and a record of the commands run in it."""
+    """A directory, and the environment that makes it the home."""
 
     def __init__(self, name):
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix=f"mcp-oauth-apps-{name}-"))
-        self.transcript = []
+        HOMES.mkdir(parents=True, exist_ok=True)
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-", dir=HOMES))
         bin, self.work = self.path / "bin", self.path / "work"
         for directory in [bin, self.work, self.path / "tmp"]:
             directory.mkdir()

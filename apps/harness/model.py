@@ -1,21 +1,25 @@
 """A scripted model on loopback: the Messages API of Anthropic and the Responses API of OpenAI.
 
-It requests the tool calls of its script, one after another, then ends its turn. It keeps each request that
-it receives: they are all that a model learns.
+It requests the tool calls of its script, one after another, then repeats the last result and ends its turn.
+It keeps each request that it receives: they are all that a model learns.
 """
 
 import http.server
 import json
+import re
 import threading
 
-LAST_WORDS = "All calls are done."
+NO_CALLS = "There is nothing to do."
+# Codex puts this above the text of each result.
+CODEX_HEADER = re.compile(r"^Wall time: [\d.]+ seconds\nOutput:\s*")
 
 
 class Call:
-    """A tool call. `before` runs when the model requests it, for example to revoke a token."""
+    """A tool call. Before the model requests it, `before` runs, for example to revoke a token; `event` says
+    what that is."""
 
-    def __init__(self, tool, arguments=None, before=None):
-        self.tool, self.arguments, self.before = tool, arguments or {}, before
+    def __init__(self, tool, arguments=None, event=None, before=None):
+        self.tool, self.arguments, self.event, self.before = tool, arguments or {}, event, before
 
 
 class ScriptedModel(http.server.ThreadingHTTPServer):
@@ -37,6 +41,7 @@ class ScriptedModel(http.server.ThreadingHTTPServer):
         with self.lock:
             if len(results) > len(self.results):
                 self.results = results
+                self.journal.append(f"tool: {text_of(results[-1])}")
             if len(results) >= len(self.script):
                 return None
             call = self.script[len(results)]
@@ -46,8 +51,12 @@ class ScriptedModel(http.server.ThreadingHTTPServer):
                 self.begun += 1
                 if call.before:
                     call.before()
+                    self.journal += ["", f"then: {call.event}"]
                 self.journal.append(f"model: call {call.tool}")
             return call
+
+    def last_words(self):
+        return text_of(self.results[-1]) if self.results else NO_CALLS
 
     def stop(self):
         self.shutdown()
@@ -97,6 +106,14 @@ class ModelRequest(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def text_of(result):
+    """Returns the text of a tool result, as either API sends it."""
+    content = result.get("content", result.get("output"))
+    if not isinstance(content, str):
+        content = "\n".join(part["text"] for part in content)
+    return CODEX_HEADER.sub("", content)
+
+
 def messages(model, body):
     """Returns the events of a response of the Messages API."""
     blocks = [
@@ -114,7 +131,7 @@ def messages(model, body):
         delta = {"type": "input_json_delta", "partial_json": json.dumps(call.arguments)}
     else:
         block = {"type": "text", "text": ""}
-        delta = {"type": "text_delta", "text": LAST_WORDS}
+        delta = {"type": "text_delta", "text": model.last_words()}
     message = {
         "id": f"msg_{len(model.requests)}",
         "type": "message",
@@ -161,7 +178,7 @@ def responses(model, body):
             "type": "message",
             "id": f"msg_{len(model.requests)}",
             "role": "assistant",
-            "content": [{"type": "output_text", "text": LAST_WORDS}],
+            "content": [{"type": "output_text", "text": model.last_words()}],
         }
     response = {"id": f"resp_{len(model.requests)}", "object": "response", "output": [item]}
     usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}

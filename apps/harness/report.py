@@ -76,7 +76,7 @@ class Report:
         if not self.rules:
             lines.append("None.")
         for title, text in self.transcripts.items():
-            lines += ["", f"## {title}", "", "```text", text, "```"]
+            lines += ["", f"## {title}", "", "```text", text.strip(), "```"]
         return "\n".join(lines) + "\n"
 
     def write(self):

@@ -3,10 +3,14 @@
 import json
 import pathlib
 import platform
+import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NODE = str(ROOT / "interop/node_modules/node/bin/node")
 ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+COLORS = re.compile(r"\x1b\[[0-9;]*m")
+# In lists of servers; not "disconnected".
+CONNECTED = re.compile(r"\bconnected\b", re.IGNORECASE)
 # The name of the entry and of the login.
 NAME = "notes"
 
@@ -43,8 +47,8 @@ class App:
 
     def connects(self):
         """Returns why the app's own health check fails, or none."""
-        listed = self.run("mcp", "list")
+        listed = COLORS.sub("", self.run("mcp", "list"))
         line = next((line for line in listed.splitlines() if NAME in line), None)
         if line is None:
             return f"not listed: {listed.strip()}"
-        return None if "connected" in listed.lower() and "dis" not in line.lower() else line.strip()
+        return None if CONNECTED.search(line) else line.strip()

@@ -1,0 +1,96 @@
+//! Runs the testbed for a harness in another language. Prints its URLs as a line of JSON, then reads
+//! commands from stdin, and responds to each with a line of JSON. Ends with stdin.
+//!
+//! | command | |
+//! |---|---|
+//! | `expire SECONDS` | moves the clock of the servers forward |
+//! | `revoke-access` | revokes every access token |
+//! | `revoke-all` | revokes every token |
+//! | `require TOOL SCOPE` | makes a tool require a scope |
+//! | `requests` | lists the requests: server, method, path, status, JSON-RPC method |
+//! | `secrets` | lists the tokens, codes and other values that only client and server may know |
+//!
+//! `cargo run -p mcp-oauth-testbed --example control -- LIFETIME`, in seconds
+
+#![allow(clippy::print_stdout, reason = "the harness reads stdout")]
+
+use std::{
+    io::{self, BufRead as _},
+    time::Duration,
+};
+
+use mcp_oauth_testbed::{Peer, RecordedRequest, Testbed};
+use serde_json::{Value, json};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    let lifetime = std::env::args().nth(1).unwrap_or_default();
+    let lifetime = Duration::from_secs(lifetime.parse().map_err(io::Error::other)?);
+    let testbed = Testbed::builder()
+        .access_token_lifetime(lifetime)
+        .step_up(true)
+        .start()
+        .await?;
+    println!(
+        "{}",
+        json!({ "server": testbed.server_url().as_str(), "issuer": testbed.issuer() })
+    );
+    let (sender, mut commands) = tokio::sync::mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    while let Some(command) = commands.recv().await {
+        println!("{}", run(&testbed, &command));
+    }
+    Ok(())
+}
+
+fn run(testbed: &Testbed, command: &str) -> Value {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    match words[..] {
+        ["expire", seconds] => match seconds.parse() {
+            Ok(seconds) => testbed.advance(Duration::from_secs(seconds)),
+            Err(_) => return json!({ "error": "no number of seconds" }),
+        },
+        ["revoke-access"] => testbed.revoke_access_tokens(),
+        ["revoke-all"] => testbed.revoke_all_tokens(),
+        ["require", tool, scope] => testbed.require_scope(tool, scope),
+        ["requests"] => return testbed.requests().iter().map(summary).collect(),
+        ["secrets"] => return secrets(testbed),
+        _ => return json!({ "error": format!("unknown command {command}") }),
+    }
+    json!({})
+}
+
+fn summary(request: &RecordedRequest) -> Value {
+    let to = match request.to {
+        Peer::Mcp => "mcp",
+        _ => "authorization",
+    };
+    json!({
+        "to": to,
+        "method": request.method,
+        "path": request.path,
+        "status": request.status,
+        "rpc": request.json().and_then(|body| body.get("method").cloned()),
+        "grant": request.form("grant_type"),
+        "user_agent": request.header("user-agent"),
+    })
+}
+
+fn secrets(testbed: &Testbed) -> Value {
+    let requests = testbed.requests();
+    let sent = requests.iter().flat_map(|request| {
+        let query = ["state", "nonce", "code_challenge"].map(|name| request.query(name));
+        let form = ["code", "code_verifier", "refresh_token", "token", "ticket"]
+            .map(|name| request.form(name));
+        query.into_iter().chain(form).flatten()
+    });
+    let tokens = testbed.issued_tokens().into_iter();
+    let issued = tokens.map(|issued| issued.access_token);
+    issued.chain(sent).collect()
+}

@@ -14,6 +14,18 @@ use crate::{
     shell::Shell,
 };
 
+/// The variables of the user's session that Codex forwards if they are set: by them the proxy finds the
+/// keychain and the browser.
+const OF_SESSION: [&str; 7] = [
+    "BROWSER",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "SSH_CONNECTION",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_RUNTIME_DIR",
+];
+
 /// The parts of an entry.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
@@ -111,7 +123,12 @@ impl Request<'_> {
         let mut values: Map<String, Value> = values
             .map(|(name, value)| ((*name).to_owned(), json!(value)))
             .collect();
-        let names = &self.forwarded.variables;
+        let mut names = self.forwarded.variables.clone();
+        if self.app == App::Codex && cfg!(target_os = "linux") {
+            // By name and not by value: the next session has other values.
+            values.retain(|name, _| !OF_SESSION.contains(&name.as_str()));
+            names.extend(OF_SESSION);
+        }
         match self.app.forwarding() {
             Forwarding::Listed(key) if !names.is_empty() => {
                 keys.insert(key.to_owned(), json!(names));
@@ -150,7 +167,12 @@ impl Request<'_> {
         }
         let mut words = self.words("headers");
         words.insert(0, self.program.clone());
-        let line = Shell::OF_APPLICATIONS.line(&self.forwarded.environment, &words);
+        let mut variables = self.forwarded.environment.clone();
+        if self.app == App::Codex {
+            // Codex gives a helper no variable of the session, and has no key for their names.
+            variables.extend(self.forwarded.session.iter().cloned());
+        }
+        let line = Shell::OF_APPLICATIONS.line(&variables, &words);
         let line = line.ok_or_else(|| {
             Failure::usage(
                 "a path or a variable has a line break, which a command line cannot have",
@@ -275,7 +297,12 @@ mod tests {
         let entry = |app| made(app, Via::Proxy, "/x/mcp-oauth", &forwarded()).unwrap();
         let variables = json!({ "NO_PROXY": "a b" });
         assert_eq!(entry(App::Codex)["env"], variables);
-        assert_eq!(entry(App::Codex)["env_vars"], json!(["MCP_OAUTH_PASSWORD"]));
+        let names = entry(App::Codex)["env_vars"].clone();
+        assert_eq!(names[0], "MCP_OAUTH_PASSWORD");
+        assert_eq!(
+            names.as_array().unwrap().contains(&json!("DISPLAY")),
+            cfg!(target_os = "linux")
+        );
         assert_eq!(entry(App::Goose)["envs"], variables);
         assert_eq!(entry(App::Goose)["env_keys"], json!(["MCP_OAUTH_PASSWORD"]));
         assert_eq!(entry(App::Opencode)["environment"], variables);
@@ -319,6 +346,14 @@ mod tests {
         assert_eq!(
             made(App::Codex, Via::Headers, "/x y/mcp-oauth", &only_value).unwrap(),
             json!({ "url": url, "http_headers_helper": line })
+        );
+        let with_display = ForwardedEnv {
+            session: vec![("DISPLAY", ":0".to_owned())],
+            ..only_value
+        };
+        assert_eq!(
+            made(App::Codex, Via::Headers, "/x/mcp-oauth", &with_display).unwrap()["http_headers_helper"],
+            "NO_PROXY='a b' DISPLAY=:0 /x/mcp-oauth headers notes"
         );
         for (app, says) in [
             (App::Cursor, "Cursor has no helper"),

@@ -1,6 +1,7 @@
 //! `install`: the entry that makes an application use a server, in the file of the application.
 
-use mcp_client_oauth::store::{EncryptedFileStore, KeyKind, LoginKey};
+use mcp_client_oauth::store::LoginKey;
+use mcp_oauth_store::{EncryptedFileStore, KeyKind};
 use serde_json::Value;
 
 use crate::{

@@ -29,6 +29,9 @@ pub(super) const BY_VALUE: [&str; 12] = [
     "DBUS_SESSION_BUS_ADDRESS",
 ];
 
+/// The variables that a browser of the user needs. They belong to a desktop session.
+const OF_SESSION: [&str; 4] = ["BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"];
+
 /// The base directory of the names, unless a data directory is set.
 pub(super) const NAMES_BASE: &str = "XDG_CONFIG_HOME";
 
@@ -54,6 +57,8 @@ pub(crate) struct Environment {
     pub(super) certificates: NetworkFlags,
     /// The variables of [`BY_VALUE`] that are set.
     pub(super) by_value: Vec<(&'static str, OsString)>,
+    /// The variables of [`OF_SESSION`] that are set.
+    pub(super) of_session: Vec<(&'static str, OsString)>,
 }
 
 impl Environment {
@@ -61,6 +66,7 @@ impl Environment {
     pub(crate) fn read() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
         let read = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let set = |name: &'static str| Some((name, read(name)?));
         Self {
             store: read("MCP_OAUTH_STORE"),
             data_dir: read("MCP_OAUTH_DATA_DIR"),
@@ -79,10 +85,8 @@ impl Environment {
                 client_cert: read("MCP_OAUTH_CLIENT_CERT").map(Into::into),
                 client_key: read("MCP_OAUTH_CLIENT_KEY").map(Into::into),
             },
-            by_value: BY_VALUE
-                .into_iter()
-                .filter_map(|name| Some((name, read(name)?)))
-                .collect(),
+            by_value: BY_VALUE.into_iter().filter_map(set).collect(),
+            of_session: OF_SESSION.into_iter().filter_map(set).collect(),
         }
     }
 

@@ -23,6 +23,9 @@ pub(crate) struct ForwardedEnv {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// The variables that the other process needs and that hold secrets: their values are not written.
     pub(crate) variables: Vec<&'static str>,
+    /// The variables of the desktop session that a browser needs, with their values. None over SSH, where they
+    /// would name the screen of another machine.
+    pub(crate) session: Vec<(&'static str, String)>,
     /// The flags and variables with a value that is not UTF-8, and so cannot be written to a file.
     pub(crate) lost: Vec<&'static str>,
 }
@@ -47,6 +50,7 @@ pub(super) fn forwarded(flags: &Global, environment: &Environment) -> ForwardedE
     ];
     let mut forwarded = ForwardedEnv {
         variables: variables(environment, &location, takes_password),
+        session: session(environment),
         ..ForwardedEnv::default()
     };
     for (name, value) in &environment.by_value {
@@ -93,6 +97,13 @@ fn store(flags: &Global, environment: &Environment) -> (Option<OsString>, StoreL
         StoreLocation::Files { .. } | StoreLocation::Other(_) => spec.into(),
     };
     (Some(whole), location)
+}
+
+fn session(environment: &Environment) -> Vec<(&'static str, String)> {
+    let set = environment.of_session.iter();
+    let set = set.filter(|_| environment.ssh.is_none());
+    set.filter_map(|(name, value)| Some((*name, value.to_str()?.to_owned())))
+        .collect()
 }
 
 fn takes_password(location: &StoreLocation) -> bool {

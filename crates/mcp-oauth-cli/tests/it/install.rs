@@ -230,7 +230,7 @@ async fn options_and_variables_are_part_of_the_entry() {
     let variables = &gemini["mcpServers"]["notes"]["env"];
     assert_eq!(variables["MCP_OAUTH_PASSWORD"], "${MCP_OAUTH_PASSWORD}");
     for (app, list) in [
-        ("codex", r#"env_vars = ["MCP_OAUTH_PASSWORD", "ALL_PROXY"]"#),
+        ("codex", r#"env_vars = ["MCP_OAUTH_PASSWORD", "ALL_PROXY""#),
         ("goose", r#"env_keys: ["MCP_OAUTH_PASSWORD", "ALL_PROXY"]"#),
     ] {
         let run = print(app).await;

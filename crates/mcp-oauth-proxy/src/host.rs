@@ -81,6 +81,25 @@ pub trait Host: Send + Sync {
         login.await
     }
 
+    /// Returns whether the browser of the user can reach a listener on loopback of this machine. Then a
+    /// client that supports URL elicitation (MCP 2025-11-25) shows the login: it gets a link to a page of the
+    /// proxy on loopback, which leads to the authorization server and works once. Other clients get that
+    /// link in the texts of the proxy.
+    ///
+    /// The default is true. Return false where the browser runs on another machine, as over SSH: then a
+    /// client with URL elicitation gets only the text of [`login_command`](Self::login_command).
+    fn can_reach_loopback(&self) -> bool {
+        true
+    }
+
+    /// Returns whether [`log_in`](Self::log_in) needs the user. If it does not, it is called as soon as the
+    /// server requires a login, and nothing is requested from the user.
+    ///
+    /// The default is true.
+    fn is_interactive(&self) -> bool {
+        true
+    }
+
     /// Takes the outcome of a login, also of one in another process.
     ///
     /// The default logs it.
@@ -106,7 +125,8 @@ pub trait Host: Send + Sync {
         None
     }
 
-    /// Returns the text that a client shows while a login waits for the user at `url`.
+    /// Returns the text that a client without URL elicitation gets while a login waits for the user at
+    /// `url`.
     fn browser_prompt(&self, url: &Url) -> String {
         format!("login required: open this URL in a browser: {url}")
     }

@@ -53,7 +53,9 @@
 //! The proxy opens another session when the server has restarted, resumes broken streams, and repeats a
 //! request only if that has no side effect.
 
+mod call_login;
 mod connection;
+mod elicitation;
 mod error;
 mod filter;
 mod forward;
@@ -63,12 +65,16 @@ mod jsonrpc;
 mod legacy_sse;
 mod lines;
 mod listen;
+mod log_in_tool;
+mod login_html;
+mod login_page;
 mod mcp_client;
 mod mutex;
 mod offline_responses;
 mod pending_requests;
 mod pipes;
 mod proxy;
+mod random;
 mod response;
 mod serving;
 mod settings;

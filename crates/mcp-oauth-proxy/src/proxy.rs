@@ -23,7 +23,7 @@ use crate::{
     lines::Lines,
     listen::Endpoint,
     pipes, serving,
-    settings::{Limits, Settings, Transport},
+    settings::{LOGIN_WAIT, Limits, Settings, Transport},
     stdio,
 };
 
@@ -48,6 +48,7 @@ impl Proxy {
             transport: Transport::default(),
             limits: Limits::DEFAULT,
             hidden_tools: Vec::new(),
+            login_wait: LOGIN_WAIT,
             directory: None,
             server_info: None,
             bearer: None,
@@ -113,10 +114,20 @@ impl Proxy {
             return Err(ProxyError::CannotHideTools);
         }
         let _closing = self.connection.close_on_drop();
-        let timeout = self.settings.limits.timeout;
-        Endpoint::new(self.connection, address, self.bearer, timeout)
-            .serve(listener)
-            .await;
+        let Settings {
+            limits, login_wait, ..
+        } = self.settings;
+        // A client that cannot open a login is known only when its request has failed.
+        self.connection.set_opens_by_client(true);
+        Endpoint::new(
+            self.connection,
+            address,
+            self.bearer,
+            limits.timeout,
+            login_wait,
+        )
+        .serve(listener)
+        .await;
         Ok(())
     }
 
@@ -143,6 +154,7 @@ pub struct ProxyBuilder {
     transport: Transport,
     limits: Limits,
     hidden_tools: Vec<String>,
+    login_wait: Duration,
     directory: Option<PathBuf>,
     server_info: Option<(String, String)>,
     bearer: Option<Secret<String>>,
@@ -187,6 +199,14 @@ impl ProxyBuilder {
         self
     }
 
+    /// Sets how long a call waits for a login that its client shows to the user, or that the tool `log_in` has
+    /// started; 50 seconds by default, because clients give up a call after a minute. Then the call gets a
+    /// text, and the login goes on.
+    pub fn login_wait(mut self, limit: Duration) -> Self {
+        self.login_wait = limit;
+        self
+    }
+
     /// Sets a directory for two files of each login: the capabilities of the server, for a client that starts
     /// while the server is unreachable, and a lock, so that one process at a time logs in. It is created
     /// for its owner only. Without it, nothing is remembered, and each process starts its own login.
@@ -223,6 +243,7 @@ impl ProxyBuilder {
             transport: self.transport,
             limits: self.limits,
             filter: Filter::new(self.hidden_tools),
+            login_wait: self.login_wait,
             server_info,
             capability_file: file("json"),
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Client, Error, Session,
+    Client, Error, Grant, Session,
     error::AuthorizationError,
     flow::Scope,
     platform::{DevicePrompt, Interaction},
@@ -63,6 +63,17 @@ impl Host for CommandHost {
         }
         let _waiting = Waiting(&self.terminal);
         login.await
+    }
+
+    fn can_reach_loopback(&self) -> bool {
+        self.browser
+    }
+
+    fn is_interactive(&self) -> bool {
+        matches!(
+            self.options.grant,
+            Grant::Auto | Grant::Browser | Grant::DeviceCode | Grant::PreferDeviceCode
+        )
     }
 
     fn login_ended(&self, outcome: Result<(), &Error>) {

@@ -26,6 +26,22 @@ pub struct LoginRequest {
     pub scope: Option<Scope>,
 }
 
+/// The machine that the browser of the user runs on.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum UserBrowser {
+    /// This one. A client that supports URL elicitation (MCP 2025-11-25) shows the link to the user, and
+    /// other clients get it in the texts of the proxy.
+    #[default]
+    ThisMachine,
+    /// Not known, because the proxy has no display. A client that supports URL elicitation shows the link
+    /// to the user; the texts for other clients have the URL of the authorization server.
+    Unknown,
+    /// Another one, as over SSH: there is no link. A client that supports URL elicitation gets only the text of
+    /// [`Host::login_command`].
+    OtherMachine,
+}
+
 /// The application that a proxy is part of. Every method has a default.
 ///
 /// ```
@@ -81,15 +97,12 @@ pub trait Host: Send + Sync {
         login.await
     }
 
-    /// Returns whether the browser of the user can reach a listener on loopback of this machine. Then a
-    /// client that supports URL elicitation (MCP 2025-11-25) shows the login: it gets a link to a page of the
-    /// proxy on loopback, which leads to the authorization server and works once. Other clients get that
-    /// link in the texts of the proxy.
+    /// Returns where the browser of the user runs, which decides who gets a link to a page of the proxy on
+    /// loopback. The page leads to the authorization server, and a link works once.
     ///
-    /// The default is true. Return false where the browser runs on another machine, as over SSH: then a
-    /// client with URL elicitation gets only the text of [`login_command`](Self::login_command).
-    fn can_reach_loopback(&self) -> bool {
-        true
+    /// The default is [`UserBrowser::ThisMachine`].
+    fn user_browser(&self) -> UserBrowser {
+        UserBrowser::ThisMachine
     }
 
     /// Returns whether [`log_in`](Self::log_in) needs the user. If it does not, it is called as soon as the

@@ -83,6 +83,6 @@ mod subscription;
 mod upstream;
 
 pub use error::ProxyError;
-pub use host::{Host, LoginRequest};
+pub use host::{Host, LoginRequest, UserBrowser};
 pub use proxy::{Proxy, ProxyBuilder};
 pub use settings::Transport;

@@ -20,6 +20,7 @@ use crate::{
     connection::{Opener, Outgoing, ServerConnection},
     elicitation::{is_declared_in, may_require_input},
     error::ProxyError,
+    host::UserBrowser,
     jsonrpc::{LOGIN_REQUIRED, Message, SERVER_ERROR, error_response},
     lines::LONGEST_LINE,
     offline_responses::{Reason, offline_response},
@@ -181,7 +182,7 @@ impl Endpoint {
     ) -> Option<Response<Body>> {
         let message = Arc::clone(&call.message);
         let raw_id = message.raw_id.as_deref()?;
-        let end = if self.connection.host().can_reach_loopback() {
+        let end = if self.connection.host().user_browser() != UserBrowser::OtherMachine {
             match call.request_login(raw_id).await {
                 LoginStep::Respond(response) => LoginEnd::Respond(response),
                 LoginStep::Refuse(text) => LoginEnd::Refuse(text),

@@ -14,7 +14,12 @@ use super::{
     other_login::{Lock, try_lock},
     state::ServerConnection,
 };
-use crate::{error::ProxyError, host::LoginRequest, login_page::LoginTarget, mutex::lock};
+use crate::{
+    error::ProxyError,
+    host::{LoginRequest, UserBrowser},
+    login_page::{LoginPage, LoginTarget},
+    mutex::lock,
+};
 
 /// The time that a call waits for the URL of the login.
 const LOGIN_URL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -47,7 +52,9 @@ impl ServerConnection {
     /// to the page of the login instead, so that its `state` is in no message.
     fn login_prompt(&self) -> LoginNeeded {
         let login = self.0.login.borrow();
-        let link = login.page.as_ref().and_then(|page| page.new_link());
+        let page = login.page.as_ref();
+        let page = page.filter(|_| self.host().user_browser() == UserBrowser::ThisMachine);
+        let link = page.and_then(LoginPage::new_link);
         match &login.target {
             Some(LoginTarget::Browser(url)) => {
                 let url = link.unwrap_or_else(|| url.clone());

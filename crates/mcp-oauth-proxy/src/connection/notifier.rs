@@ -11,7 +11,10 @@ use super::{
     login_state::Opener,
     state::{Inner, ServerConnection},
 };
-use crate::login_page::{LoginPage, LoginTarget};
+use crate::{
+    host::UserBrowser,
+    login_page::{LoginPage, LoginTarget},
+};
 
 /// Shows the login to the user by the interaction of the host, or to the client in its responses.
 pub(super) struct LoginNotifier {
@@ -33,8 +36,8 @@ impl LoginNotifier {
         let Some(connection) = self.connection.upgrade().map(ServerConnection) else {
             return true;
         };
-        let page = connection.host().can_reach_loopback();
-        let page = page.then(|| LoginPage::open(target.clone()));
+        let has_page = connection.host().user_browser() != UserBrowser::OtherMachine;
+        let page = has_page.then(|| LoginPage::open(target.clone()));
         let page = page.transpose().unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot serve the page that leads to the login");
             None

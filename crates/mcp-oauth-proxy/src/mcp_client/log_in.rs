@@ -13,6 +13,7 @@ use crate::{
     elicitation::{
         Action, Elicitation, cancelled_notification, complete_notification, responded_id,
     },
+    host::UserBrowser,
     jsonrpc::Id,
     log_in_tool::{self, LOG_IN},
     mutex::lock,
@@ -140,7 +141,7 @@ impl Inner {
     ) -> Option<String> {
         self.connection.request_start(Opener::Host);
         self.connection.reopen_login().await;
-        if !self.connection.host().can_reach_loopback() {
+        if self.connection.host().user_browser() != UserBrowser::ThisMachine {
             // Nothing was opened here, so the user needs the URL first.
             return Some(self.connection.login_needed().await.text);
         }

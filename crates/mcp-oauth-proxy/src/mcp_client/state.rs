@@ -13,8 +13,9 @@ use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::{
     connection::ServerConnection, elicitation::is_declared_in, forward::Forwarder,
-    jsonrpc::Message, lines::Output, log_in_tool::ListedTools, offline_responses::CapabilityCache,
-    pending_requests::PendingRequests, settings::Settings, upstream::Upstream,
+    host::UserBrowser, jsonrpc::Message, lines::Output, log_in_tool::ListedTools,
+    offline_responses::CapabilityCache, pending_requests::PendingRequests, settings::Settings,
+    upstream::Upstream,
 };
 
 /// The number of concurrent requests to the server: each may need a connection.
@@ -120,7 +121,9 @@ impl Inner {
             self.elicits.load(Ordering::Relaxed)
         };
         match elicits {
-            true if self.connection.host().can_reach_loopback() => LoginMode::Client,
+            true if self.connection.host().user_browser() != UserBrowser::OtherMachine => {
+                LoginMode::Client
+            }
             true => LoginMode::Command,
             false => LoginMode::Host,
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use mcp_client_oauth::{Error, Grant, Session};
-use mcp_oauth_proxy::{Host, LoginRequest, Proxy};
+use mcp_oauth_proxy::{Host, LoginRequest, Proxy, UserBrowser};
 use mcp_oauth_testbed::{Fault, Testbed, test_user};
 use mcp_oauth_testing::ManualClock;
 use serde_json::{Value, json};
@@ -310,8 +310,8 @@ async fn a_wider_scope_is_requested_through_the_client() {
 async fn without_a_browser_on_this_machine_the_texts_name_the_command() {
     struct Remote;
     impl Host for Remote {
-        fn can_reach_loopback(&self) -> bool {
-            false
+        fn user_browser(&self) -> UserBrowser {
+            UserBrowser::OtherMachine
         }
         fn login_command(&self, _: bool) -> Option<String> {
             Some("app login notes".to_owned())

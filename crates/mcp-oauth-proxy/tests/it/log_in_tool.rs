@@ -1,6 +1,6 @@
 //! The tool `log_in`, for clients that list no other tools yet.
 
-use mcp_oauth_proxy::{Host, Proxy};
+use mcp_oauth_proxy::{Host, Proxy, UserBrowser};
 use mcp_oauth_testbed::{Testbed, test_user};
 use serde_json::{Value, json};
 
@@ -83,8 +83,8 @@ async fn log_in_is_requested_through_a_client_that_shows_logins() {
 async fn log_in_returns_at_once_where_no_browser_can_be_opened() {
     struct Remote;
     impl Host for Remote {
-        fn can_reach_loopback(&self) -> bool {
-            false
+        fn user_browser(&self) -> UserBrowser {
+            UserBrowser::OtherMachine
         }
     }
     let testbed = Testbed::start().await.unwrap();

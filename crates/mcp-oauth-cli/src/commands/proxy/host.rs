@@ -10,7 +10,7 @@ use mcp_client_oauth::{
     platform::{DevicePrompt, Interaction},
     store::LoginKey,
 };
-use mcp_oauth_proxy::{Host, LoginRequest, ProxyError};
+use mcp_oauth_proxy::{Host, LoginRequest, ProxyError, UserBrowser};
 use url::Url;
 
 use crate::{
@@ -28,6 +28,8 @@ pub(super) struct CommandHost {
     pub(super) terminal: Arc<Terminal>,
     /// Is true if a browser is opened.
     pub(super) browser: bool,
+    /// Is true if the user is on another machine, or has chosen that no browser is opened.
+    pub(super) is_remote: bool,
     /// The server as the user typed it, for hints.
     pub(super) subject: Subject,
 }
@@ -65,8 +67,13 @@ impl Host for CommandHost {
         login.await
     }
 
-    fn can_reach_loopback(&self) -> bool {
-        self.browser
+    fn user_browser(&self) -> UserBrowser {
+        match self.browser {
+            true => UserBrowser::ThisMachine,
+            false if self.is_remote => UserBrowser::OtherMachine,
+            // Applications start their servers with few variables, so `DISPLAY` may be missing.
+            false => UserBrowser::Unknown,
+        }
     }
 
     fn is_interactive(&self) -> bool {

@@ -318,12 +318,17 @@ mod tests {
         let page = page();
         let address = page.address;
         drop(page);
-        // The task ends at its next await, so the port may accept one connection more, and serves none.
-        while let Ok(mut stream) = TcpStream::connect(address).await {
-            let mut rest = Vec::new();
-            let _reset = stream.read_to_end(&mut rest).await;
-            assert!(rest.is_empty());
-        }
+        // The port may accept a connection until the task has ended, but the page serves none.
+        let gone = async {
+            while let Ok(mut stream) = TcpStream::connect(address).await {
+                let mut rest = Vec::new();
+                let _reset = stream.read_to_end(&mut rest).await;
+                assert!(rest.is_empty());
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), gone)
+            .await
+            .unwrap();
     }
 
     #[test]

@@ -27,6 +27,8 @@ const LOGIN_URL_TIMEOUT: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The poll interval for other logins while the own login waits for the user.
 const OTHER_LOGIN_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// The time after which a login that no request needs is polled for less often.
+const IDLE_TIME: Duration = Duration::from_secs(5 * 60);
 /// The poll interval for other logins after the own login has failed.
 const FAILED_LOGIN_POLL_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -131,11 +133,14 @@ impl ServerConnection {
         }
     }
 
-    /// Checks the store after a failed login: another process may have logged in since.
+    /// Checks the store after a failed login, or before a login that no request has needed: another process
+    /// may have logged in since.
     pub(crate) async fn check_store(&self) {
-        if self.0.login.borrow().has_failed
-            && let Ok(Some(session)) = self.find_other_login(None).await
-        {
+        let is_idle = {
+            let login = self.0.login.borrow();
+            login.has_failed || login.is_running && login.opener.is_none()
+        };
+        if is_idle && let Ok(Some(session)) = self.find_other_login(None).await {
             self.close();
             self.finish_login(session);
         }
@@ -183,17 +188,32 @@ impl ServerConnection {
         self.0.login.send_modify(|login| login.fail(Some(text)));
     }
 
+    /// Waits until a request needs the login, and holds no lock and no port meanwhile. Returns the login of
+    /// another process, if there is one first.
+    async fn wait_until_requested(&self) -> Option<Session> {
+        let mut login = self.0.login.subscribe();
+        let scope = login.borrow().scope.clone();
+        let other = async {
+            tokio::select! {
+                found = self.wait_for_other_login(scope.as_ref(), OTHER_LOGIN_POLL_INTERVAL) => found,
+                // An application may be open for days.
+                () = self.platform().clock.sleep(IDLE_TIME) => {
+                    self.wait_for_other_login(scope.as_ref(), FAILED_LOGIN_POLL_INTERVAL).await
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            _requested = login.wait_for(|login| login.opener.is_some()) => None,
+            found = other => Some(found),
+        }
+    }
+
     /// Logs in. Of several processes that need a login at the same time, one opens the browser, and the
     /// others wait for its tokens.
     async fn session_by_login(&self) -> Result<Session, Error> {
-        let mut login = self.0.login.subscribe();
-        let scope = login.borrow().scope.clone();
-        tokio::select! {
-            // It holds no lock and no port while no request needs it.
-            _requested = login.wait_for(|login| login.opener.is_some()) => {}
-            found = self.wait_for_other_login(scope.as_ref(), OTHER_LOGIN_POLL_INTERVAL) => {
-                return Ok(found);
-            }
+        if let Some(found) = self.wait_until_requested().await {
+            return Ok(found);
         }
         let (challenge, scope) = {
             let login = self.0.login.borrow();

@@ -1,4 +1,4 @@
-//! A call that needs a login, and whose client can show the login to the user.
+//! A call that needs a login, of a client that can show the login to the user.
 
 use std::{sync::Arc, time::Duration};
 

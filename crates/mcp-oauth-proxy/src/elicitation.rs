@@ -180,7 +180,7 @@ pub(crate) fn may_require_input(request: &Message) -> bool {
         .any(|method| request.is(method))
 }
 
-/// What the retry of a call must repeat: the inputs that the server itself has requested. A retry has only
+/// The part of a call that its retry must repeat: the inputs that the server itself has requested. A retry has only
 /// the inputs of the last result, so the proxy keeps those of the server in its own state.
 ///
 /// The state is not authenticated. Its random part is known to the clients of this proxy alone, and the

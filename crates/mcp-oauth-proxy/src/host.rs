@@ -26,20 +26,20 @@ pub struct LoginRequest {
     pub scope: Option<Scope>,
 }
 
-/// The machine that the browser of the user runs on.
+/// The location of the user's browser.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum UserBrowser {
-    /// This one. A client that supports URL elicitation (MCP 2025-11-25) shows the link to the user, and
-    /// other clients get it in the texts of the proxy.
+    /// On this machine. A client that supports URL elicitation (MCP 2025-11-25) shows the link to the user,
+    /// and other clients get it in the texts of the proxy.
     #[default]
-    ThisMachine,
+    Local,
     /// Not known, because the proxy has no display. A client that supports URL elicitation shows the link
     /// to the user; the texts for other clients have the URL of the authorization server.
     Unknown,
-    /// Another one, as over SSH: there is no link. A client that supports URL elicitation gets only the text of
-    /// [`Host::login_command`].
-    OtherMachine,
+    /// On another machine, as over SSH: there is no link. A client that supports URL elicitation gets only
+    /// the text of [`Host::login_command`].
+    Remote,
 }
 
 /// The application that a proxy is part of. Every method has a default.
@@ -100,9 +100,9 @@ pub trait Host: Send + Sync {
     /// Returns where the browser of the user runs, which decides who gets a link to a page of the proxy on
     /// loopback. The page leads to the authorization server, and a link works once.
     ///
-    /// The default is [`UserBrowser::ThisMachine`].
+    /// The default is [`UserBrowser::Local`].
     fn user_browser(&self) -> UserBrowser {
-        UserBrowser::ThisMachine
+        UserBrowser::Local
     }
 
     /// Returns whether [`log_in`](Self::log_in) needs the user. If it does not, it is called as soon as the

@@ -182,14 +182,14 @@ impl Endpoint {
     ) -> Option<Response<Body>> {
         let message = Arc::clone(&call.message);
         let raw_id = message.raw_id.as_deref()?;
-        let end = if self.connection.host().user_browser() != UserBrowser::OtherMachine {
+        let end = if self.connection.host().user_browser() == UserBrowser::Remote {
+            LoginEnd::Refuse(self.connection.text_without_url())
+        } else {
             match call.request_login(raw_id).await {
                 LoginStep::Respond(response) => LoginEnd::Respond(response),
                 LoginStep::Refuse(text) => LoginEnd::Refuse(text),
                 LoginStep::Send(_) | LoginStep::Wait => call.wait_for_login(logins, raw_id).await,
             }
-        } else {
-            LoginEnd::Refuse(self.connection.text_without_url())
         };
         let line = match end {
             LoginEnd::Repeat => return None,

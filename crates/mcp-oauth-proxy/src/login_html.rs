@@ -20,7 +20,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::CONNECTION, "close"),
 ];
 const STYLE: &str = ":root{color-scheme:light dark}\
-    body{margin:0;min-height:100vh;display:grid;place-items:center;font:17px/1.55 system-ui,sans-serif}\
+    body{margin:0;min-height:100vh;display:flex;align-items:center;justify-content:center;font:17px/1.55 system-ui,sans-serif}\
     main{max-width:28rem;padding:2rem;text-align:center}\
     strong{display:block;font:600 2rem ui-monospace,monospace;margin:1rem}";
 

@@ -34,7 +34,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of links of one page. The oldest one becomes invalid.
 const MAX_LINKS: usize = 64;
 
-/// What the user opens to log in. It has no `Debug`, because the URL contains the `state`.
+/// The page that the user opens to log in. It has no `Debug`, because the URL contains the `state`.
 #[derive(Clone)]
 pub(crate) enum LoginTarget {
     /// The authorization endpoint.
@@ -248,8 +248,8 @@ mod tests {
     async fn a_link_redirects_once_and_leaves_no_trace() {
         let page = page();
         let link = page.new_link().unwrap();
-        let line = format!("GET {}", link.path());
-        let response = get(&page, &line, &host(&page)).await;
+        let request = format!("GET {}", link.path());
+        let response = get(&page, &request, &host(&page)).await;
         assert!(response.starts_with("HTTP/1.1 302 "), "{response}");
         for header in [
             &format!("location: {TARGET}\r\n")[..],
@@ -258,14 +258,14 @@ mod tests {
         ] {
             assert!(response.contains(header), "{header}: {response}");
         }
-        let again = get(&page, &line, &host(&page)).await;
+        let again = get(&page, &request, &host(&page)).await;
         assert!(again.starts_with("HTTP/1.1 410 "), "{again}");
         assert!(!again.contains("secret"), "{again}");
         // Another link of the same login works.
         let other = page.new_link().unwrap();
-        let line = format!("GET {}", other.path());
-        let response = get(&page, &line, &host(&page)).await;
-        assert!(response.starts_with("HTTP/1.1 302 "), "{response}");
+        let request = format!("GET {}", other.path());
+        let third = get(&page, &request, &host(&page)).await;
+        assert!(third.starts_with("HTTP/1.1 302 "), "{third}");
     }
 
     #[tokio::test]

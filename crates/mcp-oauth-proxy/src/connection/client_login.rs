@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     elicitation::{Action, Elicitation},
+    login_page::LoginPage,
     random::random_text,
 };
 
@@ -18,7 +19,7 @@ const LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
 /// The time after which `log_in` opens the browser again: the user may have closed it.
 const REOPEN_TIME: Duration = Duration::from_secs(30);
 
-/// What a call does about a login that it needs.
+/// The next step of a call that needs a login.
 pub(crate) enum Step {
     /// It requests the login from its client.
     Elicit(Elicitation, Waiting),
@@ -75,8 +76,12 @@ impl ServerConnection {
         limit: Duration,
         retry_time: Option<Duration>,
     ) -> Step {
-        if let Some(text) = self.declined_text() {
-            return Step::Refuse(text);
+        if self.declined_text().is_some() {
+            // The user may have run the command meanwhile.
+            self.check_store().await;
+            if let Some(text) = self.declined_text() {
+                return Step::Refuse(text);
+            }
         }
         self.request_start(Opener::Client);
         let mut login = self.0.login.subscribe();
@@ -107,7 +112,7 @@ impl ServerConnection {
             elicited.calls += 1;
             return Step::Wait(waiting(Some(elicited.id.clone())));
         }
-        let link = login.page.as_ref().and_then(|page| page.new_link());
+        let link = login.page.as_ref().and_then(LoginPage::new_link);
         let (Some(link), Some(id)) = (link, random_text()) else {
             return Step::Refuse(self.text_with_command(&self.login_text()));
         };

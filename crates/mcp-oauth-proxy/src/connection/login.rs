@@ -55,7 +55,7 @@ impl ServerConnection {
     fn login_prompt(&self) -> LoginNeeded {
         let login = self.0.login.borrow();
         let page = login.page.as_ref();
-        let page = page.filter(|_| self.host().user_browser() == UserBrowser::ThisMachine);
+        let page = page.filter(|_| self.host().user_browser() == UserBrowser::Local);
         let link = page.and_then(LoginPage::new_link);
         match &login.target {
             Some(LoginTarget::Browser(url)) => {

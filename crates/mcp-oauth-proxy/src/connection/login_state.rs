@@ -38,7 +38,7 @@ pub(super) struct Login {
     pub(super) has_failed: bool,
     /// The login is not started before a request has set it.
     pub(super) opener: Option<Opener>,
-    /// What the user opens, once it is known.
+    /// The page that the user opens, once it is known.
     pub(super) target: Option<LoginTarget>,
     /// The page that leads to it. It is closed with the login.
     pub(super) page: Option<LoginPage>,
@@ -46,7 +46,7 @@ pub(super) struct Login {
     pub(super) opened_at: Option<SystemTime>,
     /// The state of the login as a message without a URL; none if it is an ordinary one.
     pub(super) text: Option<String>,
-    /// What the server has required since the last login.
+    /// The requirements of the server since the last login.
     pub(super) challenge: Option<Challenge>,
     pub(super) scope: Option<Scope>,
     pub(super) elicited: Option<Elicited>,

@@ -36,7 +36,7 @@ impl LoginNotifier {
         let Some(connection) = self.connection.upgrade().map(ServerConnection) else {
             return true;
         };
-        let has_page = connection.host().user_browser() != UserBrowser::OtherMachine;
+        let has_page = connection.host().user_browser() != UserBrowser::Remote;
         let page = has_page.then(|| LoginPage::open(target.clone()));
         let page = page.transpose().unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot serve the page that leads to the login");

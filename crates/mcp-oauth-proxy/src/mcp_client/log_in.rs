@@ -93,10 +93,13 @@ impl Inner {
     /// Returns the messages that end the elicitations after a login.
     pub(super) fn end_elicitations(&self) -> Vec<Bytes> {
         let sent = std::mem::take(&mut *lock(&self.sent));
-        let end = |sent: &SentElicitation| match sent.is_accepted {
-            true => complete_notification(&sent.id),
-            // The user has logged in elsewhere.
-            false => cancelled_notification(&sent.id),
+        let end = |sent: &SentElicitation| {
+            if sent.is_accepted {
+                complete_notification(&sent.id)
+            } else {
+                // The user has logged in elsewhere.
+                cancelled_notification(&sent.id)
+            }
         };
         sent.iter().map(end).collect()
     }
@@ -141,7 +144,7 @@ impl Inner {
     ) -> Option<String> {
         self.connection.request_start(Opener::Host);
         self.connection.reopen_login().await;
-        if self.connection.host().user_browser() != UserBrowser::ThisMachine {
+        if self.connection.host().user_browser() != UserBrowser::Local {
             // Nothing was opened here, so the user needs the URL first.
             return Some(self.connection.login_needed().await.text);
         }

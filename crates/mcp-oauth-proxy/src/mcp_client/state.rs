@@ -40,13 +40,13 @@ pub(super) struct Inner {
     pub(super) login_wait: Duration,
 }
 
-/// An elicitation request of the proxy whose login is not done (MCP 2025-11-25).
+/// An elicitation request of the proxy, until its login is done (MCP 2025-11-25).
 pub(super) struct SentElicitation {
     pub(super) id: String,
     pub(super) is_accepted: bool,
 }
 
-/// How the user of the client learns of a login.
+/// The program that shows a login to the user.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum LoginMode {
     /// The client shows a link after a call.
@@ -121,7 +121,7 @@ impl Inner {
             self.elicits.load(Ordering::Relaxed)
         };
         match elicits {
-            true if self.connection.host().user_browser() != UserBrowser::OtherMachine => {
+            true if self.connection.host().user_browser() != UserBrowser::Remote => {
                 LoginMode::Client
             }
             true => LoginMode::Command,

@@ -176,12 +176,13 @@ async fn a_refusal_ends_the_login_and_counts_for_five_minutes() {
         let refused = it.app.response(1).await;
         assert_eq!(text(&refused), expected);
         assert_eq!(refused["result"]["isError"], true);
-        it.clock.advance(DECLINE_TIME - Duration::from_secs(1));
+        let last_second = Duration::from_secs(1);
+        it.clock.advance(DECLINE_TIME.saturating_sub(last_second));
         let again = it.app.request(2, "tools/call", &add(2)).await;
         assert_eq!(text(&again), expected);
         // The login has ended, and its page with it.
         assert!(test_user::visit(&link(&elicitation)).await.is_err());
-        it.clock.advance(Duration::from_secs(1));
+        it.clock.advance(last_second);
         it.start_add(3).await;
         let second = it.elicitation().await;
         assert_ne!(
@@ -311,11 +312,11 @@ async fn a_wider_scope_is_requested_through_the_client() {
 
 /// Its user cannot follow the link, so there is none.
 #[tokio::test]
-async fn without_a_browser_on_this_machine_the_texts_name_the_command() {
+async fn without_a_local_browser_the_texts_name_the_command() {
     struct Remote;
     impl Host for Remote {
         fn user_browser(&self) -> UserBrowser {
-            UserBrowser::OtherMachine
+            UserBrowser::Remote
         }
         fn login_command(&self, _: bool) -> Option<String> {
             Some("app login notes".to_owned())

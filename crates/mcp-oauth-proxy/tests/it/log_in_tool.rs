@@ -84,7 +84,7 @@ async fn log_in_returns_at_once_where_no_browser_can_be_opened() {
     struct Remote;
     impl Host for Remote {
         fn user_browser(&self) -> UserBrowser {
-            UserBrowser::OtherMachine
+            UserBrowser::Remote
         }
     }
     let testbed = Testbed::start().await.unwrap();

@@ -5,13 +5,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
     Client, ServerUrl, TokenStore,
-    platform::{Interaction, Platform},
+    platform::{Clock as _, Interaction, Platform, SystemClock},
 };
 use mcp_oauth_proxy::Proxy;
 use mcp_oauth_testbed::{Testbed, test_user};
@@ -59,7 +59,7 @@ pub(crate) fn client_with_clock(
     testbed: &Testbed,
 ) -> (Client, Arc<ScriptedBrowser>, ServerUrl, ManualClock) {
     let (_, browser, server) = client(testbed);
-    let clock = ManualClock::new(SystemTime::now());
+    let clock = ManualClock::new(SystemClock::default().now());
     let platform = Platform::new(
         Platform::system().http,
         Arc::new(clock.clone()),

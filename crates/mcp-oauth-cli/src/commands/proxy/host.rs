@@ -69,8 +69,8 @@ impl Host for CommandHost {
 
     fn user_browser(&self) -> UserBrowser {
         match self.browser {
-            true => UserBrowser::ThisMachine,
-            false if self.is_remote => UserBrowser::OtherMachine,
+            true => UserBrowser::Local,
+            false if self.is_remote => UserBrowser::Remote,
             // Applications start their servers with few variables, so `DISPLAY` may be missing.
             false => UserBrowser::Unknown,
         }

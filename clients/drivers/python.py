@@ -59,6 +59,11 @@ async def message(notification):
 ROOTS = ["file:///tmp/one", "file:///tmp/two"]
 
 
+async def open_link(url):
+    """Opens the link of an elicitation as a browser does; the user agrees to everything."""
+    await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=30).read())
+
+
 class PythonSdk:
     """The client of `mcp`, with typical callbacks."""
 
@@ -95,7 +100,10 @@ class PythonSdk:
         content = types.TextContent(type="text", text=f"on {params.messages[0].content.text} ✓")
         return types.CreateMessageResult(role="assistant", model="test", content=content)
 
-    async def elicit(self, _context, _params):
+    async def elicit(self, _context, params):
+        if params.mode == "url":
+            await open_link(params.url)
+            return types.ElicitResult(action="accept")
         return types.ElicitResult(action="accept", content={"name": "Żaneta"})
 
     async def roots(self, _context):
@@ -142,7 +150,10 @@ class FastMcp:
     async def sample(self, messages, _params, _context):
         return f"on {messages[0].content.text} ✓"
 
-    async def elicit(self, _message, _kind, _params, _context):
+    async def elicit(self, _message, _kind, params, _context):
+        if params.mode == "url":
+            await open_link(params.url)
+            return types.ElicitResult(action="accept")
         return {"name": "Żaneta"}
 
 

@@ -2,6 +2,7 @@
 // describes the arguments. LIBRARY is `sdk`, the SDK's first major version, or `client`, its second.
 
 import { createHash } from 'node:crypto';
+import { get } from 'node:http';
 import { createRequire } from 'node:module';
 
 const [library, era, targetText, control] = process.argv.slice(2);
@@ -41,7 +42,7 @@ const attempt = (check) => limited(check()).catch(errorOf);
 const client = new Client(
   { name: 'driver', version: '1' },
   {
-    capabilities: { sampling: {}, elicitation: {}, roots: {} },
+    capabilities: { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} },
     ...(second && { versionNegotiation: { mode: era } }),
   },
 );
@@ -54,10 +55,23 @@ client.setRequestHandler(named('sampling/createMessage', 'CreateMessageRequestSc
   const [{ text }] = [content].flat();
   return { role: 'assistant', model: 'test', content: { type: 'text', text: `on ${text} ✓` } };
 });
-client.setRequestHandler(named('elicitation/create', 'ElicitRequestSchema'), () => ({
-  action: 'accept',
-  content: { name: 'Żaneta' },
-}));
+// Opens the link of an elicitation as a browser does; the user agrees to everything. `fetch` is no
+// navigation, and says so in its headers.
+function open(url) {
+  return new Promise((resolve, reject) => {
+    const request = get(url, (response) => {
+      response.resume();
+      const { location } = response.headers;
+      response.on('end', () => resolve(location && open(new URL(location, url))));
+    });
+    request.on('error', reject);
+  });
+}
+client.setRequestHandler(named('elicitation/create', 'ElicitRequestSchema'), async ({ params }) => {
+  if (params.mode !== 'url') return { action: 'accept', content: { name: 'Żaneta' } };
+  await open(params.url);
+  return { action: 'accept' };
+});
 client.setRequestHandler(named('roots/list', 'ListRootsRequestSchema'), () => ({
   roots: roots.map((root) => ({ uri: root })),
 }));

@@ -60,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) vault: Variables,
     /// Says whether a browser can be opened here.
     pub(crate) has_browser: bool,
+    /// Says whether the browser of the user runs on another machine.
+    pub(crate) is_remote: bool,
     /// The certificates of connections.
     pub(crate) network: NetworkFlags,
     names: Option<PathBuf>,
@@ -72,6 +74,7 @@ pub(crate) struct Config {
 impl Config {
     pub(crate) fn new(flags: &Global, environment: Environment) -> Result<Self, Failure> {
         let has_browser = environment.has_browser();
+        let is_remote = environment.is_remote();
         let data_dir = flags.data_dir.clone();
         let data_dir = data_dir.or_else(|| environment.data_dir.clone().map(PathBuf::from));
         let usual = match &data_dir {
@@ -108,6 +111,7 @@ impl Config {
             idp_client_secret: secret(IDP_CLIENT_SECRET, environment.idp_client_secret)?,
             vault: environment.vault,
             has_browser,
+            is_remote,
             network: flags.network.or(environment.certificates),
             forwarded,
             proxy_token: environment

@@ -26,6 +26,22 @@ pub struct LoginRequest {
     pub scope: Option<Scope>,
 }
 
+/// The location of the user's browser.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum UserBrowser {
+    /// On this machine. A client that supports URL elicitation (MCP 2025-11-25) shows the link to the user,
+    /// and other clients get it in the texts of the proxy.
+    #[default]
+    Local,
+    /// Not known, because the proxy has no display. A client that supports URL elicitation shows the link
+    /// to the user; the texts for other clients have the URL of the authorization server.
+    Unknown,
+    /// On another machine, as over SSH: there is no link. A client that supports URL elicitation gets only
+    /// the text of [`Host::login_command`].
+    Remote,
+}
+
 /// The application that a proxy is part of. Every method has a default.
 ///
 /// ```
@@ -81,6 +97,22 @@ pub trait Host: Send + Sync {
         login.await
     }
 
+    /// Returns where the browser of the user runs, which decides who gets a link to a page of the proxy on
+    /// loopback. The page leads to the authorization server, and a link works once.
+    ///
+    /// The default is [`UserBrowser::Local`].
+    fn user_browser(&self) -> UserBrowser {
+        UserBrowser::Local
+    }
+
+    /// Returns whether [`log_in`](Self::log_in) needs the user. If it does not, it is called as soon as the
+    /// server requires a login, and nothing is requested from the user.
+    ///
+    /// The default is true.
+    fn is_interactive(&self) -> bool {
+        true
+    }
+
     /// Takes the outcome of a login, also of one in another process.
     ///
     /// The default logs it.
@@ -106,7 +138,8 @@ pub trait Host: Send + Sync {
         None
     }
 
-    /// Returns the text that a client shows while a login waits for the user at `url`.
+    /// Returns the text that a client without URL elicitation gets while a login waits for the user at
+    /// `url`.
     fn browser_prompt(&self, url: &Url) -> String {
         format!("login required: open this URL in a browser: {url}")
     }

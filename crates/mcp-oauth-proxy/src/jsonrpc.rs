@@ -77,6 +77,8 @@ pub(crate) struct Message {
 pub(crate) struct Routing {
     pub(crate) version: String,
     pub(crate) name: Option<String>,
+    /// The capabilities of the client, for this request alone.
+    pub(crate) capabilities: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +119,8 @@ struct Params {
 struct Meta {
     #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
     version: Option<String>,
+    #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
+    capabilities: Option<Value>,
 }
 
 /// The reason why a text is no message, and the JSON-RPC error code for it.
@@ -228,6 +232,22 @@ impl Message {
             .contains(&method)
     }
 
+    /// Returns whether the message calls this tool.
+    pub(crate) fn calls_tool(&self, tool: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Call<'a> {
+            #[serde(borrow)]
+            params: Called<'a>,
+        }
+        #[derive(Deserialize)]
+        struct Called<'a> {
+            #[serde(borrow)]
+            name: Cow<'a, str>,
+        }
+        let name = || serde_json::from_slice::<Call<'_>>(&self.line).ok();
+        self.is("tools/call") && name().is_some_and(|call| call.params.name == tool)
+    }
+
     /// Returns the id of the request that a `notifications/cancelled` is about.
     pub(crate) fn cancelled_id(&self) -> Option<Id> {
         #[derive(Deserialize)]
@@ -274,9 +294,11 @@ impl Envelope<'_> {
             _ => None,
         };
         let name = name.and_then(|name| name.as_str().map(str::to_owned));
+        let meta = params.meta?;
         Some(Routing {
-            version: params.meta?.version?,
+            version: meta.version?,
             name,
+            capabilities: meta.capabilities,
         })
     }
 }

@@ -47,14 +47,41 @@
 //! # What a client sees
 //!
 //! Messages are forwarded byte for byte, except that a token that the server echoes is redacted. The client
-//! gets responses before the login: an empty list of tools, and the URL of the login as the result of a
-//! call. The login runs at the same time; when it is done, the client is notified that the lists have
-//! changed. Of several proxies for one server, one logs in, and the others use its login.
+//! gets responses before the login: a list with the tool `log_in` alone, and a text as the result of a call.
+//! When the login is done, the client is notified that the lists have changed. Of several proxies for one
+//! server, one logs in, and the others use its login.
 //!
 //! The proxy opens another session when the server has restarted, resumes broken streams, and repeats a
 //! request only if that has no side effect.
+//!
+//! # Login from the application
+//!
+//! A client that declares URL elicitation (`"elicitation": {"url": {}}`) shows the login to its user, when a
+//! call needs it:
+//!
+//! - With MCP 2025-11-25 it gets the request `elicitation/create`, and `notifications/elicitation/complete`
+//!   after the login. The error `-32042` is not used: the SDKs pass it on to the application, which may
+//!   show it to its model.
+//! - With MCP 2026-07-28 the call gets a result of the type `input_required`, and the client retries it. The
+//!   capability is read from each request.
+//!
+//! Its URL is a link to a page of the proxy, `http://127.0.0.1:PORT/RANDOM`, which redirects to the
+//! authorization server, or shows the code of a device. The link works once and only while the login is
+//! pending. So the URL of the login, with its `state`, is in no message to the client, and the proxy opens
+//! no browser itself.
+//!
+//! All calls that need the login share one elicitation, and wait for it, each at most
+//! [`login_wait`](ProxyBuilder::login_wait). If the user declines, the login ends, and for five minutes calls
+//! get a text with [`Host::login_command`] instead of another elicitation. A host says in
+//! [`Host::user_browser`] whether the browser of its user can open the link.
+//!
+//! Other clients get the tool `log_in`, and the link in texts: the host opens the browser as soon as the
+//! server requires a login. Over [`Proxy::serve_http`] a client of MCP 2025-11-25 is one of them, because it
+//! has no session before the login.
 
+mod call_login;
 mod connection;
+mod elicitation;
 mod error;
 mod filter;
 mod forward;
@@ -64,12 +91,16 @@ mod jsonrpc;
 mod legacy_sse;
 mod lines;
 mod listen;
+mod log_in_tool;
 mod login_files;
+mod login_html;
+mod login_page;
 mod mcp_client;
 mod offline_responses;
 mod pending_requests;
 mod pipes;
 mod proxy;
+mod random;
 mod response;
 mod serving;
 mod settings;
@@ -78,7 +109,7 @@ mod subscription;
 mod upstream;
 
 pub use error::ProxyError;
-pub use host::{Host, LoginRequest};
+pub use host::{Host, LoginRequest, UserBrowser};
 pub use login_files::{LoginFiles, LoginLock};
 pub use proxy::{Proxy, ProxyBuilder};
 pub use settings::Transport;

@@ -11,14 +11,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use mcp_client_oauth::{Secret, platform::Body};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinSet,
 };
 
 use crate::{
-    connection::{Outgoing, ServerConnection},
+    call_login::{Call, LoginEnd, LoginStep},
+    connection::{Opener, Outgoing, ServerConnection},
+    elicitation::{is_declared_in, may_require_input},
     error::ProxyError,
+    host::UserBrowser,
     jsonrpc::{LOGIN_REQUIRED, Message, SERVER_ERROR, error_response},
     lines::LONGEST_LINE,
+    offline_responses::{Reason, offline_response},
 };
 
 /// The number of concurrent connections.
@@ -51,6 +56,8 @@ pub(crate) struct Endpoint {
     /// The bearer token that a client must send, if any.
     bearer: Option<Secret<String>>,
     timeout: Duration,
+    /// The time that a call waits for a login.
+    login_wait: Duration,
 }
 
 impl Endpoint {
@@ -59,12 +66,14 @@ impl Endpoint {
         address: SocketAddr,
         bearer: Option<Secret<String>>,
         timeout: Duration,
+        login_wait: Duration,
     ) -> Self {
         Self {
             connection,
             address,
             bearer,
             timeout,
+            login_wait,
         }
     }
 
@@ -122,21 +131,80 @@ impl Endpoint {
                 );
             }
         };
-        let outgoing = Outgoing {
+        let mut outgoing = Outgoing {
             method: head.method,
             url,
             headers: end_to_end_headers(&head.headers),
             body,
             timeout: self.timeout,
         };
-        match self.connection.send(&outgoing).await {
-            Ok(response) => {
-                let (mut head, body) = response.into_parts();
-                head.headers = end_to_end_headers(&head.headers);
-                Response::from_parts(head, body)
+        let mut call = self.call(&mut outgoing);
+        loop {
+            let mut logins = self.connection.logins();
+            let error = match self.connection.send(&outgoing).await {
+                Ok(response) => {
+                    let (mut head, body) = response.into_parts();
+                    head.headers = end_to_end_headers(&head.headers);
+                    return Response::from_parts(head, body);
+                }
+                Err(error) => error,
+            };
+            match &mut call {
+                // The client shows the login itself. Its call is sent again after the login.
+                Some(call) if matches!(error, ProxyError::LoginRequired) => {
+                    if let Some(response) = self.log_in_by_client(call, &mut logins).await {
+                        return response;
+                    }
+                }
+                _ => return self.failure_response(&outgoing.body, error).await,
             }
-            Err(error) => self.failure_response(&outgoing.body, error).await,
         }
+    }
+
+    /// Returns the call of a client that shows a login to the user, and reads the action of the user from it.
+    /// A client of MCP 2025-11-25 has no session before the login, so it cannot get requests.
+    fn call(&self, outgoing: &mut Outgoing) -> Option<Call> {
+        memchr::memmem::find(&outgoing.body, b"elicitation")?;
+        let message = Message::parse(&outgoing.body).ok()?;
+        let is_shown = may_require_input(&message) && is_declared_in(&message);
+        let call = is_shown
+            .then(|| Call::new(self.connection.clone(), Arc::new(message), self.login_wait))?;
+        outgoing.body = call.message.line.clone();
+        Some(call)
+    }
+
+    /// Lets the client show the login for a call, or waits for a login that it shows. Returns none after the
+    /// login, or the response to the call.
+    async fn log_in_by_client(
+        &self,
+        call: &mut Call,
+        logins: &mut watch::Receiver<u64>,
+    ) -> Option<Response<Body>> {
+        let message = Arc::clone(&call.message);
+        let raw_id = message.raw_id.as_deref()?;
+        let end = if self.connection.host().user_browser() == UserBrowser::Remote {
+            LoginEnd::Refuse(self.connection.text_without_url())
+        } else {
+            match call.request_login(raw_id).await {
+                LoginStep::Respond(response) => LoginEnd::Respond(response),
+                LoginStep::Refuse(text) => LoginEnd::Refuse(text),
+                LoginStep::Send(_) | LoginStep::Wait => call.wait_for_login(logins, raw_id).await,
+            }
+        };
+        let line = match end {
+            LoginEnd::Repeat => return None,
+            LoginEnd::Respond(line) => line,
+            LoginEnd::Refuse(text) => {
+                let reason = Reason {
+                    text: &text,
+                    needs_login: true,
+                    url: None,
+                    tool: None,
+                };
+                offline_response(&message, raw_id, reason)
+            }
+        };
+        Some(json_response(StatusCode::OK, line))
     }
 
     /// Checks the `Host`, the `Origin` and the bearer token of a request. A foreign `Host` is a sign of DNS
@@ -192,7 +260,7 @@ impl Endpoint {
     async fn failure_response(&self, body: &Bytes, error: ProxyError) -> Response<Body> {
         let (status, code, text, data) = match error {
             ProxyError::LoginRequired => {
-                self.connection.retry_login();
+                self.connection.request_start(Opener::Host);
                 let needed = self.connection.login_needed().await;
                 let data = needed.url.map(|url| serde_json::json!({ "url": url }));
                 (
@@ -211,12 +279,16 @@ impl Endpoint {
         let id = message
             .as_ref()
             .and_then(|message| message.raw_id.as_deref());
-        let mut response = Response::new(Body::from(error_response(id, code, &text, data)));
-        *response.status_mut() = status;
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-        response
+        json_response(status, error_response(id, code, &text, data))
     }
+}
+
+fn json_response(status: StatusCode, line: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(line));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
 /// Returns the values of `Host` that name this endpoint, without the port too if it is 80.

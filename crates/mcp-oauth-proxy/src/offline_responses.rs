@@ -213,17 +213,25 @@ fn mark_uncacheable(result: &mut Map<String, Value>) {
     result.insert("cacheScope".to_owned(), json!("private"));
 }
 
+/// The reason for a response without the server.
+pub(crate) struct Reason<'a> {
+    /// The message to the user.
+    pub(crate) text: &'a str,
+    /// Says whether a login is missing.
+    pub(crate) needs_login: bool,
+    /// The URL of the login, if the client gets it.
+    pub(crate) url: Option<&'a Url>,
+    /// The tool that logs in, if the client gets it.
+    pub(crate) tool: Option<Value>,
+}
+
 /// Builds the response to a request without a login. A list request gets an empty list: clients send it at
 /// their start, and an error would make them disable the server. The client is notified when the lists
 /// change; with a stateless revision it requests them again.
-pub(crate) fn offline_response(
-    message: &Message,
-    raw_id: &RawValue,
-    why: &str,
-    url: Option<&Url>,
-) -> Bytes {
+pub(crate) fn offline_response(message: &Message, raw_id: &RawValue, reason: Reason<'_>) -> Bytes {
+    let why = reason.text;
     let mut empty = match message.method.as_deref().unwrap_or_default() {
-        "tools/list" => json!({ "tools": [] }),
+        "tools/list" => json!({ "tools": Vec::from_iter(reason.tool) }),
         "resources/list" => json!({ "resources": [] }),
         "resources/templates/list" => json!({ "resourceTemplates": [] }),
         "prompts/list" => json!({ "prompts": [] }),
@@ -231,12 +239,12 @@ pub(crate) fn offline_response(
         // The model shows the text to the user.
         "tools/call" => json!({ "content": [{ "type": "text", "text": why }], "isError": true }),
         _ => {
-            let code = if url.is_some() {
+            let code = if reason.needs_login {
                 LOGIN_REQUIRED
             } else {
                 SERVER_ERROR
             };
-            let data = url.map(|url| json!({ "url": url }));
+            let data = reason.url.map(|url| json!({ "url": url }));
             return error_response(Some(raw_id), code, why, data);
         }
     };

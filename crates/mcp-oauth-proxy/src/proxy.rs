@@ -19,7 +19,7 @@ use crate::{
     listen::Endpoint,
     login_files::LoginFiles,
     pipes, serving,
-    settings::{Limits, Settings, Transport},
+    settings::{LOGIN_WAIT, Limits, Settings, Transport},
     stdio,
 };
 
@@ -44,6 +44,7 @@ impl Proxy {
             transport: Transport::default(),
             limits: Limits::DEFAULT,
             hidden_tools: Vec::new(),
+            login_wait: LOGIN_WAIT,
             directory: None,
             server_info: None,
             bearer: None,
@@ -109,10 +110,20 @@ impl Proxy {
             return Err(ProxyError::CannotHideTools);
         }
         let _closing = self.connection.close_on_drop();
-        let timeout = self.settings.limits.timeout;
-        Endpoint::new(self.connection, address, self.bearer, timeout)
-            .serve(listener)
-            .await;
+        let Settings {
+            limits, login_wait, ..
+        } = self.settings;
+        // A client that cannot open a login is known only when its request has failed.
+        self.connection.set_opens_by_client(true);
+        Endpoint::new(
+            self.connection,
+            address,
+            self.bearer,
+            limits.timeout,
+            login_wait,
+        )
+        .serve(listener)
+        .await;
         Ok(())
     }
 
@@ -139,6 +150,7 @@ pub struct ProxyBuilder {
     transport: Transport,
     limits: Limits,
     hidden_tools: Vec<String>,
+    login_wait: Duration,
     directory: Option<PathBuf>,
     server_info: Option<(String, String)>,
     bearer: Option<Secret<String>>,
@@ -183,6 +195,14 @@ impl ProxyBuilder {
         self
     }
 
+    /// Sets how long a call waits for a login that its client shows to the user, or that the tool `log_in` has
+    /// started; 50 seconds by default, because clients give up a call after a minute. Then the call gets a
+    /// text, and the login goes on.
+    pub fn login_wait(mut self, limit: Duration) -> Self {
+        self.login_wait = limit;
+        self
+    }
+
     /// Sets a directory for two files of each login: the capabilities of the server, for a client that starts
     /// while the server is unreachable, and a lock, so that one process at a time logs in. It is created
     /// for its owner only. Without it, nothing is remembered, and each process starts its own login.
@@ -218,6 +238,7 @@ impl ProxyBuilder {
             transport: self.transport,
             limits: self.limits,
             filter: Filter::new(self.hidden_tools),
+            login_wait: self.login_wait,
             server_info,
             capability_file: files.as_ref().map(|files| files.path("json")),
         };

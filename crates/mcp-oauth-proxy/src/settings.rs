@@ -36,12 +36,18 @@ impl Limits {
     };
 }
 
+/// The time that a call waits for a login that its client shows. Clients of the TypeScript SDK, among others,
+/// give up a call after a minute.
+pub(crate) const LOGIN_WAIT: Duration = Duration::from_secs(50);
+
 /// The settings of a proxy on stdio.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) transport: Transport,
     pub(crate) limits: Limits,
     pub(crate) filter: Filter,
+    /// The time that a call waits for a login.
+    pub(crate) login_wait: Duration,
     /// The name and the version of the host, for a client that is served before the server is reached.
     pub(crate) server_info: (String, String),
     /// The file with the remembered capabilities of the server.

@@ -57,6 +57,7 @@ async fn build(
         ui: context.ui.clone(),
         terminal,
         browser,
+        is_remote: context.config.is_remote || typed.flags.no_browser,
         subject: context.subject.clone().knowing(&context.servers()?),
     };
     let mut proxy = Proxy::builder(&client, key)

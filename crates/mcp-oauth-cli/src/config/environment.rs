@@ -97,6 +97,12 @@ impl Environment {
         let screen = display || !cfg!(target_os = "linux");
         self.browser.is_some() || (screen && self.ssh.is_none())
     }
+
+    /// Returns whether the user is logged in over SSH, so that their browser cannot reach this machine. A
+    /// `$BROWSER` there opens the one of the user.
+    pub(super) fn is_remote(&self) -> bool {
+        self.ssh.is_some() && self.browser.is_none()
+    }
 }
 
 /// Returns `$PATH` without its empty and relative entries, so that no program of the current directory is
@@ -146,5 +152,8 @@ mod tests {
         assert!(!environment(false, false, false).has_browser());
         assert!(!environment(true, true, false).has_browser());
         assert!(environment(false, true, true).has_browser());
+        assert!(environment(true, true, false).is_remote());
+        assert!(!environment(false, false, false).is_remote());
+        assert!(!environment(false, true, true).is_remote());
     }
 }

@@ -15,6 +15,7 @@ use crate::support::{Home, bounded};
 mod concurrent_refresh;
 mod driver;
 mod edge_cases;
+mod elicitation;
 mod listen;
 mod login;
 mod restarts;

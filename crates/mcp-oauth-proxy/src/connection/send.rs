@@ -81,7 +81,7 @@ impl ServerConnection {
             }
             Ok(response) => Ok(redacted(response, &self.0.sent_tokens)),
             Err(Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. })) => {
-                self.start_login(None, Some(scope));
+                self.start_login(None, Some(&scope));
                 Err(ProxyError::LoginRequired)
             }
             Err(error) if error.remedy() == Remedy::LogIn => {

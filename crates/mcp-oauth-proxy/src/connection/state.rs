@@ -1,6 +1,9 @@
 //! The state of a connection: the active session and the login in progress.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arc_swap::ArcSwapOption;
 use http::{HeaderMap, header};
@@ -14,7 +17,7 @@ use tokio::{sync::watch, task::AbortHandle};
 use url::Url;
 
 use super::{login_state::Login, redact_body::SentTokens, tracked_tokens::TrackedTokens};
-use crate::{host::Host, login_files::LoginFiles};
+use crate::{host::Host, login_files::LoginFiles, random::random_text};
 
 /// The configuration of a connection.
 pub(crate) struct ConnectionConfig {
@@ -39,6 +42,10 @@ pub(super) struct Inner {
     /// The number of completed logins.
     pub(super) logins: watch::Sender<u64>,
     pub(super) login_task: Mutex<Option<AbortHandle>>,
+    /// Is true if the client opens the URL of a login, after a request that needs it.
+    opens_by_client: AtomicBool,
+    /// Begins the state of a call that this proxy lets its client retry; empty without randomness.
+    instance: String,
 }
 
 /// The session that provides the tokens of the requests.
@@ -59,6 +66,8 @@ impl ServerConnection {
             login: watch::Sender::default(),
             logins: watch::Sender::default(),
             login_task: Mutex::default(),
+            opens_by_client: AtomicBool::default(),
+            instance: random_text().unwrap_or_default(),
         }));
         if !connection.has_own_authorization() {
             let found = connection.stored_session().await?;
@@ -91,6 +100,20 @@ impl ServerConnection {
         self.0.active.load().is_some()
     }
 
+    /// Sets whether the client opens the URL of a login. Then a login waits until a request needs it.
+    pub(crate) fn set_opens_by_client(&self, opens: bool) {
+        self.0.opens_by_client.store(opens, Ordering::Relaxed);
+    }
+
+    pub(super) fn opens_by_client(&self) -> bool {
+        self.0.opens_by_client.load(Ordering::Relaxed)
+    }
+
+    /// Returns the random text that begins the state of a call that this proxy lets its client retry.
+    pub(crate) fn instance(&self) -> &str {
+        &self.0.instance
+    }
+
     pub(super) fn has_own_authorization(&self) -> bool {
         self.0.config.headers.contains_key(header::AUTHORIZATION)
     }
@@ -111,11 +134,12 @@ impl ServerConnection {
         })));
     }
 
-    /// Aborts a login in progress.
+    /// Aborts a login in progress, and closes its page.
     pub(crate) fn close(&self) {
         if let Some(work) = lock(&self.0.login_task).take() {
             work.abort();
         }
+        self.0.login.send_modify(|login| login.page = None);
     }
 
     /// Returns a value that aborts a login in progress when it is dropped, for whatever reason.

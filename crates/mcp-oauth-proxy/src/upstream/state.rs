@@ -116,6 +116,19 @@ impl Upstream {
         self.state.send_replace(State::Initializing);
     }
 
+    /// Returns a receiver that hears the next change of the state, for [`left_offline`](Self::left_offline).
+    pub(crate) fn changes(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    /// Waits until the session is opened after a login. `changes` is older than the login.
+    pub(crate) async fn left_offline(&self, changes: &mut watch::Receiver<State>) {
+        if self.is_offline() {
+            // The sender lives as long as `self`.
+            let _changed = changes.changed().await;
+        }
+    }
+
     pub(crate) fn is_offline(&self) -> bool {
         matches!(*self.state.borrow(), State::Offline(_))
     }

@@ -21,8 +21,7 @@ fn names(response: &Value) -> Vec<&str> {
 
 /// Waits until the proxy has logged in and says that the tools have changed.
 async fn tools_changed(app: &mut App) {
-    app.next(|message| message["method"] == "notifications/tools/list_changed")
-        .await;
+    app.notification("notifications/tools/list_changed").await;
 }
 
 #[tokio::test]
@@ -39,7 +38,10 @@ async fn a_client_gets_its_tools_after_a_login_by_the_browser() {
     let result = &response["result"];
     assert_eq!(result["serverInfo"]["name"], "Desktop App");
     let instructions = result["instructions"].as_str().unwrap();
-    assert!(instructions.contains("A tool call returns the URL of the login"));
+    assert!(
+        instructions.contains("call the tool `log_in`"),
+        "{instructions}"
+    );
     tools_changed(&mut app).await;
     let listed = app.request(1, "tools/list", &json!({})).await;
     assert!(names(&listed).contains(&"add"), "{listed}");

@@ -7,5 +7,8 @@
 )]
 
 mod desktop_app;
+mod elicitation;
 mod http_endpoint;
+mod log_in_tool;
+mod retried_calls;
 mod support;

@@ -11,10 +11,11 @@ use std::{
 use async_trait::async_trait;
 use mcp_client_oauth::{
     Client, ServerUrl, TokenStore,
-    platform::{Interaction, Platform},
+    platform::{Clock as _, Interaction, Platform, SystemClock},
 };
 use mcp_oauth_proxy::Proxy;
 use mcp_oauth_testbed::{Testbed, test_user};
+use mcp_oauth_testing::ManualClock;
 use serde_json::{Value, json};
 use tokio::{
     io::{
@@ -52,6 +53,22 @@ impl Interaction for ScriptedBrowser {
     }
 }
 
+/// Returns a client over a new store with a clock that the test moves, and its browser, which must not be
+/// opened.
+pub(crate) fn client_with_clock(
+    testbed: &Testbed,
+) -> (Client, Arc<ScriptedBrowser>, ServerUrl, ManualClock) {
+    let (_, browser, server) = client(testbed);
+    let clock = ManualClock::new(SystemClock::default().now());
+    let platform = Platform::new(
+        Platform::default().http,
+        Arc::new(clock.clone()),
+        browser.clone(),
+    );
+    let client = Client::with_platform(platform, TokenStore::memory());
+    (client, browser, server, clock)
+}
+
 /// Returns a client over a new store, its browser, and the URL of the server.
 pub(crate) fn client(testbed: &Testbed) -> (Client, Arc<ScriptedBrowser>, ServerUrl) {
     let browser = Arc::new(ScriptedBrowser::default());
@@ -70,6 +87,10 @@ pub(crate) struct App {
     lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     writer: WriteHalf<DuplexStream>,
     pub(crate) serving: JoinHandle<()>,
+    /// Messages that arrived while the test waited for another one.
+    unclaimed: Vec<Value>,
+    /// Everything that the client has received.
+    pub(crate) received: String,
 }
 
 impl App {
@@ -83,6 +104,8 @@ impl App {
             lines: BufReader::new(reader).lines(),
             writer,
             serving,
+            unclaimed: Vec::new(),
+            received: String::new(),
         }
     }
 
@@ -93,27 +116,51 @@ impl App {
             .unwrap();
     }
 
-    /// Returns the next message that `fits`; earlier ones are dropped.
+    /// Returns the next message that `fits`; earlier ones stay for later calls.
     pub(crate) async fn next(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        if let Some(index) = self.unclaimed.iter().position(&fits) {
+            return self.unclaimed.remove(index);
+        }
         loop {
             let line = bounded(self.lines.next_line()).await.unwrap().unwrap();
+            self.received.push_str(&line);
+            self.received.push('\n');
             let message = serde_json::from_str(&line).unwrap();
             if fits(&message) {
                 return message;
             }
+            self.unclaimed.push(message);
         }
     }
 
+    pub(crate) async fn notification(&mut self, method: &str) -> Value {
+        self.next(|message| message["method"] == method).await
+    }
+
+    pub(crate) async fn response(&mut self, id: u64) -> Value {
+        self.next(|message| message.get("method").is_none() && message["id"] == id)
+            .await
+    }
+
     pub(crate) async fn request(&mut self, id: u64, method: &str, params: &Value) -> Value {
+        self.begin(id, method, params).await;
+        self.response(id).await
+    }
+
+    /// Sends a request, and does not wait for its response.
+    pub(crate) async fn begin(&mut self, id: u64, method: &str, params: &Value) {
         let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
         self.send(&request).await;
-        self.next(|message| message["id"] == id).await
     }
 
     pub(crate) async fn initialize(&mut self) -> Value {
+        self.initialize_with("2025-11-25", &json!({})).await
+    }
+
+    pub(crate) async fn initialize_with(&mut self, version: &str, capabilities: &Value) -> Value {
         let info = json!({"name": "app", "version": "1"});
         let params =
-            json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info});
+            json!({"protocolVersion": version, "capabilities": capabilities, "clientInfo": info});
         let response = self.request(0, "initialize", &params).await;
         self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
             .await;

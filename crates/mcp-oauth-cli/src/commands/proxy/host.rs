@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Client, Error, Session,
+    Client, Error, Grant, Session,
     error::AuthorizationError,
     flow::Scope,
     platform::{DevicePrompt, Interaction},
     store::LoginKey,
 };
-use mcp_oauth_proxy::{Host, LoginRequest, ProxyError};
+use mcp_oauth_proxy::{Host, LoginRequest, ProxyError, UserBrowser};
 use url::Url;
 
 use crate::{
@@ -28,6 +28,8 @@ pub(super) struct CommandHost {
     pub(super) terminal: Arc<Terminal>,
     /// Is true if a browser is opened.
     pub(super) browser: bool,
+    /// Is true if the user is on another machine, or has chosen that no browser is opened.
+    pub(super) is_remote: bool,
     /// The server as the user typed it, for hints.
     pub(super) subject: Subject,
 }
@@ -63,6 +65,22 @@ impl Host for CommandHost {
         }
         let _waiting = Waiting(&self.terminal);
         login.await
+    }
+
+    fn user_browser(&self) -> UserBrowser {
+        match self.browser {
+            true => UserBrowser::Local,
+            false if self.is_remote => UserBrowser::Remote,
+            // Applications start their servers with few variables, so `DISPLAY` may be missing.
+            false => UserBrowser::Unknown,
+        }
+    }
+
+    fn is_interactive(&self) -> bool {
+        matches!(
+            self.options.grant,
+            Grant::Auto | Grant::Browser | Grant::DeviceCode | Grant::PreferDeviceCode
+        )
     }
 
     fn login_ended(&self, outcome: Result<(), &Error>) {

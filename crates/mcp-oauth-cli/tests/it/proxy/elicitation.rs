@@ -76,6 +76,8 @@ async fn over_ssh_the_text_names_the_command_and_no_url() {
         let text = refused["result"]["content"][0]["text"].as_str().unwrap();
         assert!(text.contains(&command), "{text}");
         assert!(!refused.to_string().contains("/authorize"), "{refused}");
+        let is_elicitation = |message: &Value| message["method"] == "elicitation/create";
+        assert!(!app.unclaimed.iter().any(is_elicitation));
         // The user runs the command.
         home.login(&["notes", &home.url()]).await.succeeded();
         app.notification(TOOLS_CHANGED).await;

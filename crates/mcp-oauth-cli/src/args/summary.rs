@@ -17,8 +17,8 @@ Log in
   client-metadata   print the document that makes a URL a client ID
 Use a login
   tools, test       connect as an MCP client: list the tools; report whether it works
-  token, request    print the access token; send one request with it
-  refresh           get new tokens now
+  token, headers    print the access token, or the headers for Claude Code and Codex
+  request, refresh  send one request with the token; get new tokens now
   list, show        list the logins; show the details of one
 End a login
   logout            revoke the tokens; with --local, only remove them from this machine
@@ -26,7 +26,6 @@ End a login
 Applications
   install, bundle   add a server to an application; make a bundle for Claude Desktop
   uninstall, proxy  remove it from an application; serve over stdio for an application
-  headers           print the Authorization header as JSON, for Claude Code and Codex
 Token stores
   stores, migrate   list the kinds of store; move the tokens to another
 

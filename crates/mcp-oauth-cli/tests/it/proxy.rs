@@ -185,11 +185,12 @@ impl App {
         let refusal = self
             .request_until(&probe, |refusal| url_of(refusal).is_some())
             .await;
-        drop(
-            test_user::approve(&url_of(&refusal).unwrap())
-                .await
-                .unwrap(),
-        );
+        let mut url = url_of(&refusal).unwrap();
+        // Where a browser opens on this machine, it is the page of the proxy that leads to the login.
+        if let Some(login) = test_user::visit(&url).await.unwrap().redirect() {
+            url = login;
+        }
+        test_user::approve(&url).await.unwrap();
     }
 }
 

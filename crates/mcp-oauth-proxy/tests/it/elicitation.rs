@@ -343,17 +343,23 @@ async fn without_a_local_browser_the_texts_name_the_command() {
     assert_no_secrets(&it.testbed, &it.app.received, &[]);
 }
 
-/// URL elicitation is of MCP 2025-11-25.
+/// URL elicitation is of MCP 2025-11-25, but Codex 0.171.0 declares it with an earlier revision.
 #[tokio::test]
-async fn a_client_of_an_older_revision_gets_the_browser_of_the_host() {
-    let testbed = Testbed::start().await.unwrap();
-    let (client, browser, server) = client(&testbed);
-    let proxy = Proxy::builder(&client, &server).build().await.unwrap();
-    let mut app = App::start(proxy);
-    app.initialize_with("2025-06-18", &url_elicitation()).await;
-    app.notification(TOOLS_CHANGED).await;
-    assert_eq!(browser.opened(), 1);
-    assert!(!app.received.contains("elicitation/create"));
+async fn a_client_of_an_older_revision_gets_what_it_declares() {
+    for (capabilities, declares) in [(url_elicitation(), true), (json!({}), false)] {
+        let testbed = Testbed::start().await.unwrap();
+        let (client, browser, server) = client(&testbed);
+        let proxy = Proxy::builder(&client, &server).build().await.unwrap();
+        let mut app = App::start(proxy);
+        app.initialize_with("2025-06-18", &capabilities).await;
+        if declares {
+            app.begin(1, "tools/call", &add(1)).await;
+            app.notification("elicitation/create").await;
+        } else {
+            app.notification(TOOLS_CHANGED).await;
+        }
+        assert_eq!(browser.opened(), usize::from(!declares));
+    }
 }
 
 struct Device;

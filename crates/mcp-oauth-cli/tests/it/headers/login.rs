@@ -144,7 +144,8 @@ async fn a_declined_login_is_not_repeated_by_the_next_command() {
 async fn a_browser_that_does_not_start_is_reported() {
     let browsing = Browsing::start().await;
     let mut command = browsing.command(&["--json"]);
-    command.env("BROWSER", "/nowhere/browser");
+    // No other browser of this machine is opened instead.
+    command.env("BROWSER", "/nowhere/browser").env("PATH", "/nowhere");
     let output = browsing.home.finish(&["headers"], command).await.ended(3);
     assert_eq!(output.json()["error"]["code"], "no_browser");
 }

@@ -91,7 +91,7 @@ impl StoredSession {
     /// grant names the source of the assertion, which no record holds. A login, also one on demand,
     /// does this by its options.
     ///
-    /// If other users may write records ([`Backend::is_shared`](crate::store::Backend::is_shared)), the
+    /// If other users may write records ([`Backend::is_shared`](mcp_oauth_store::Backend::is_shared)), the
     /// authorization server is discovered again, with these options of `discovery`, before the assertion
     /// is sent.
     #[must_use]

@@ -1,5 +1,11 @@
 //! The adapters over loopback HTTP: where tokens are sent, and what happens when they are rejected.
 
+#![allow(
+    clippy::duplicate_mod,
+    clippy::unwrap_used,
+    reason = "each example has the user of the examples; a test may panic"
+)]
+
 use std::future::IntoFuture as _;
 
 use async_trait::async_trait;

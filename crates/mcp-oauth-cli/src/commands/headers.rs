@@ -3,7 +3,7 @@
 //!
 //! It refreshes nothing itself: an application that stops waiting would kill a refresh that was sent, and
 //! with rotation that loses the login (RFC 9700 §4.14.2). A refresh and a login run in a process of their
-//! own, [`renew`], which goes on when this one ends.
+//! own, [`renew`](mod@renew), which goes on when this one ends.
 
 use serde_json::json;
 

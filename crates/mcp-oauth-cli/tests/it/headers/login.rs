@@ -145,7 +145,9 @@ async fn a_browser_that_does_not_start_is_reported() {
     let browsing = Browsing::start().await;
     let mut command = browsing.command(&["--json"]);
     // No other browser of this machine is opened instead.
-    command.env("BROWSER", "/nowhere/browser").env("PATH", "/nowhere");
+    command
+        .env("BROWSER", "/nowhere/browser")
+        .env("PATH", "/nowhere");
     let output = browsing.home.finish(&["headers"], command).await.ended(3);
     assert_eq!(output.json()["error"]["code"], "no_browser");
 }

@@ -10,7 +10,6 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMAND = os.environ.get("MCP_OAUTH_TEST_COMMAND") or str(ROOT / "target/debug/mcp-oauth")
-# Not the system's directory for temporary files: `install` writes no entry for a program that lies there.
 HOMES = ROOT / ".apps/homes"
 TIMEOUT = 90
 

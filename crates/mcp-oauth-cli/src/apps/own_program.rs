@@ -6,6 +6,8 @@ use crate::{config::absolute_path, error::Failure};
 
 /// The file name of this program, without `.exe`.
 pub(super) const PROGRAM: &str = "mcp-oauth";
+/// The package that has this program, on npm and PyPI: `mcp-oauth` is a package of others there.
+const PACKAGE: &str = "mcp-client-oauth";
 
 /// Directories of runners that download a program for one run, and may remove it at any time: the names of
 /// directories in a row, and the command that installs it to stay.
@@ -20,16 +22,13 @@ const CACHES: [(&[&str], &str); 8] = [
     (&[".cache", "pipx"], "pipx install"),
 ];
 
-/// Directories that may be empty after the next start of the system.
-const TEMPORARY: [&str; 4] = ["/tmp", "/var/tmp", "/private/tmp", "/private/var/folders"];
-
 /// Returns the absolute path of this program: an application that is started from a desktop may have no
 /// `PATH`. A path in the cache of a runner is refused, because the program is soon gone from there.
 pub(crate) fn stable_path() -> Result<String, Failure> {
     let path = running()?;
     let real = path.canonicalize().unwrap_or_else(|_| path.clone());
     for path in [&path, &real] {
-        check(path, &std::env::temp_dir())?;
+        check(path)?;
     }
     let text = path.to_str().map(str::to_owned);
     text.ok_or_else(|| {
@@ -56,7 +55,7 @@ fn running() -> Result<PathBuf, Failure> {
     Ok(linked.unwrap_or(own))
 }
 
-fn check(path: &Path, temporary: &Path) -> Result<(), Failure> {
+fn check(path: &Path) -> Result<(), Failure> {
     let names: Vec<&str> = path
         .components()
         .filter_map(|part| match part {
@@ -64,30 +63,20 @@ fn check(path: &Path, temporary: &Path) -> Result<(), Failure> {
             _ => None,
         })
         .collect();
-    let refused = |directory: &str, hint: String| {
-        let message = format!(
-            "{} is in {directory}, from where it may be removed at any time",
-            path.display()
-        );
-        Err(Failure::usage(message, hint))
-    };
     for (directories, install) in CACHES {
         if names
             .windows(directories.len())
             .any(|found| found == directories)
         {
-            return refused(
-                "the cache of a package runner",
-                format!("install it first: {install} {PROGRAM}"),
+            let message = format!(
+                "{} is in the cache of a package runner, from where it may be removed at any time",
+                path.display()
             );
+            return Err(Failure::usage(
+                message,
+                format!("install it first: {install} {PACKAGE}"),
+            ));
         }
-    }
-    let is_temporary = TEMPORARY.iter().any(|known| path.starts_with(known));
-    if is_temporary || (temporary.parent().is_some() && path.starts_with(temporary)) {
-        return refused(
-            "a temporary directory",
-            "copy the program to a directory of your PATH, and run it from there".to_owned(),
-        );
     }
     Ok(())
 }
@@ -97,7 +86,7 @@ mod tests {
     use super::*;
 
     fn refusal(path: &str) -> Option<String> {
-        let refused = check(Path::new(path), Path::new("/my/temporary")).err()?;
+        let refused = check(Path::new(path)).err()?;
         let rendered = refused.render(None);
         Some(format!("{} {}", rendered.message, rendered.hint?))
     }
@@ -107,20 +96,18 @@ mod tests {
         for (path, hint) in [
             (
                 "/h/.npm/_npx/4f1/node_modules/mcp-oauth/bin/mcp-oauth",
-                "npm install --global mcp-oauth",
+                "npm install --global mcp-client-oauth",
             ),
             (
                 "/h/.npm/_npx/4f1/node_modules/.bin/mcp-oauth",
-                "npm install --global mcp-oauth",
+                "npm install --global mcp-client-oauth",
             ),
             (
                 "/h/.cache/uv/archive-v0/Zx/bin/mcp-oauth",
-                "uv tool install mcp-oauth",
+                "uv tool install mcp-client-oauth",
             ),
             ("/uv-cache/archive-v0/Zx/bin/mcp-oauth", "uv tool install"),
             ("/h/.cache/pnpm/dlx/1/mcp-oauth", "pnpm add --global"),
-            ("/tmp/mcp-oauth", "a directory of your PATH"),
-            ("/my/temporary/x/mcp-oauth", "a directory of your PATH"),
         ] {
             let refusal = refusal(path).unwrap();
             assert!(
@@ -133,7 +120,6 @@ mod tests {
             "/h/.local/share/uv/tools/mcp-oauth/bin/mcp-oauth",
             "/h/.cargo/bin/mcp-oauth",
             "/h/my/target/debug/mcp-oauth",
-            "/tmpfs/mcp-oauth",
         ] {
             assert_eq!(refusal(stays), None);
         }

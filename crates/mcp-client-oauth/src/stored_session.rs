@@ -15,7 +15,7 @@ use crate::{
     dpop::ProofGenerator,
     error::{Error, Remedy, TokenRefreshError},
     grant::{Grant, RecordedGrant},
-    platform::Platform,
+    platform::{AddressSpace, Platform},
     proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
     server_url::ServerUrl,
     store::{LoginKey, Record, Revision, TokenStore},
@@ -265,6 +265,10 @@ impl TokenSource for StoredSession {
 
     fn server(&self) -> &ServerUrl {
         self.0.key.server()
+    }
+
+    fn address_space(&self) -> AddressSpace {
+        self.0.platform.address_space_for(self.0.key.server())
     }
 
     fn cached_token(&self) -> Option<AccessToken> {

@@ -130,6 +130,7 @@ impl Client {
         &self,
         key: &LoginKey,
     ) -> Result<Option<StoredSession>, Error> {
+        self.0.platform.check_server(key.server())?;
         if let Some(session) = self.opened(key) {
             return Ok(Some(session));
         }

@@ -55,6 +55,7 @@ mod oidc_provider;
 mod plaintext_http;
 mod properties;
 mod providers;
+mod public_networks;
 mod quirks;
 mod refresh;
 mod registration_check;

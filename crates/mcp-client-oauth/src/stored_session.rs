@@ -116,6 +116,17 @@ impl StoredSession {
         &self.0.key
     }
 
+    /// Returns whether the session is refreshing, or has tokens that are not saved yet: then another session
+    /// of this login would have to wait for it.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.0.gate.try_lock().is_err() || self.0.unsaved.is_pending()
+    }
+
+    /// Returns whether there is another clone of the session.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Returns the current record of the login.
     pub(crate) fn record(&self) -> Record {
         self.0.current.load().record.clone()

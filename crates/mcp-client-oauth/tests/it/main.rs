@@ -52,6 +52,7 @@ mod migration;
 mod non_interactive;
 mod nonce;
 mod oidc_provider;
+mod open_sessions;
 mod plaintext_http;
 mod properties;
 mod providers;

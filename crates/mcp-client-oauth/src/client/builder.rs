@@ -137,10 +137,11 @@ impl ClientBuilder {
             Some(store) => store,
             None => local_store().await?,
         };
-        let platform = match self.is_public_only {
-            // Now, and not when the option was set: the HTTP client may have been set after it.
-            true => self.platform.public_networks_only(),
-            false => self.platform,
+        // Now, and not when the option was set: the HTTP client may have been set after it.
+        let platform = if self.is_public_only {
+            self.platform.public_networks_only()
+        } else {
+            self.platform
         };
         Ok(Client::from_parts(platform, store, self.identity))
     }

@@ -2,8 +2,8 @@
 //!
 //! A key belongs to one of many small sets, by its hash. A set is replaced as a whole, so that a lookup
 //! takes no lock, and an insertion copies one set only: its cost does not depend on the number of logins.
-//! A crate for caches would bring its own clock (moka) or no eviction by time (quick_cache), and knows nothing
-//! of sessions that must stay.
+//! A crate for caches would bring its own clock (`moka`) or no eviction by time (`quick_cache`, `papaya`), and
+//! this is smaller than what either would need around it.
 
 use std::{
     hash::{BuildHasher, RandomState},

@@ -380,13 +380,8 @@ async fn a_stored_login_with_a_private_token_endpoint_is_not_refreshed() {
     record.tokens.expires_at = Some(start_time() - Duration::from_secs(3600));
     save(&store, &key, &record).await;
     let limited = client(&store, ReqwestClient::default(), &TestUser::idle()).await;
-    let error = limited
-        .session(&key)
-        .await
-        .unwrap()
-        .header()
-        .await
-        .unwrap_err();
+    let session = limited.session(&key).await.unwrap();
+    let error = bounded(session.header()).await.unwrap_err();
     assert_eq!(
         refusal(&error),
         &not_public("127.0.0.1", AddressSpace::Loopback)

@@ -103,7 +103,7 @@ impl ClientBuilder {
     ///     .public_networks_only()
     ///     .build()
     ///     .await?;
-    /// let refused = client.login("http://169.254.169.254/latest").await;
+    /// let refused = client.login("https://169.254.169.254/latest").await;
     /// assert!(refused.is_err());
     /// # Ok(())
     /// # }

@@ -238,7 +238,7 @@ async fn guide_18(client: Client, session: Session, url: &str) -> Result<(), Blo
         .public_networks_only()
         .build()
         .await?;
-    let error = client.login("http://169.254.169.254/latest").await.unwrap_err();
+    let error = client.login("https://169.254.169.254/latest").await.unwrap_err();
     assert!(error.to_string().contains("169.254.169.254 is a link-local address"));
     Ok(())
 }

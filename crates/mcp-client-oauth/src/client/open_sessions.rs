@@ -34,7 +34,7 @@ pub(super) struct OpenSessions {
 
 type Set = Vec<Slot>;
 
-/// A place in a set. The hash is beside the pointer, so that a lookup reads no other session.
+/// An entry of a set. The hash is beside the pointer, so that a lookup reads no other session.
 #[derive(Clone)]
 struct Slot {
     hash: u64,
@@ -103,7 +103,7 @@ impl OpenSessions {
                 .filter(|slot| !slot.open.is_idle(now))
                 .cloned()
                 .collect();
-            make_room(&mut slots);
+            evict(&mut slots);
             slots.push(new.clone());
             Arc::new(slots)
         });
@@ -129,7 +129,7 @@ impl OpenSessions {
 
 /// Closes the sessions that were not used for the longest time until one more fits, those first that no
 /// caller holds. A session that has to stay enlarges the set.
-fn make_room(slots: &mut Set) {
+fn evict(slots: &mut Set) {
     while slots.len() >= SET_CAPACITY {
         let last_used = |open: &OpenSession| open.last_used.load(Ordering::Relaxed);
         let oldest = slots

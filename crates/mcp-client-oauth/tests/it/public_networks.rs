@@ -118,7 +118,7 @@ impl Canary {
 
     /// Returns a network in which every name leads to this machine.
     fn network() -> ReqwestClient {
-        ReqwestClient::default().with_resolver(Arc::new(ThisMachine))
+        ReqwestClient::default().with_resolver(Arc::new(LoopbackResolver))
     }
 }
 
@@ -129,10 +129,10 @@ impl Drop for Canary {
 }
 
 #[derive(Debug)]
-struct ThisMachine;
+struct LoopbackResolver;
 
 #[async_trait]
-impl Resolver for ThisMachine {
+impl Resolver for LoopbackResolver {
     async fn addresses(&self, _host: &str) -> io::Result<Vec<SocketAddr>> {
         Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))])
     }

@@ -187,8 +187,7 @@ async fn unlimited(store: &TokenStore, http: impl HttpClient + 'static) -> Clien
 /// Returns the reason why the network policy refused the request that `error` is about.
 fn refusal(error: &Error) -> &UrlPolicyError {
     let http = match error {
-        Error::Http(error) => error,
-        Error::TokenRefresh(TokenRefreshError::Http(error)) => error,
+        Error::Http(error) | Error::TokenRefresh(TokenRefreshError::Http(error)) => error,
         other => panic!("{other:?}"),
     };
     match &http.cause {

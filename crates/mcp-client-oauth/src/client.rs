@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `state.rs` | [`Client`], its logins, and the sessions that are open |
 //! | `builder.rs` | [`Client::new`] and [`Client::builder`] |
+//! | `open_sessions.rs` | the sessions that are open, in bounded memory |
 //! | `login.rs` | [`Client::login`] |
 //! | `reuse.rs` | whether a stored login satisfies the options of a new one |
 //! | `session.rs` | [`Client::session`], and the requests of a session |
@@ -13,6 +14,7 @@
 mod builder;
 mod interactive;
 mod login;
+mod open_sessions;
 mod reuse;
 mod session;
 mod state;

@@ -15,7 +15,7 @@ use crate::{
     dpop::ProofGenerator,
     error::{Error, Remedy, TokenRefreshError},
     grant::{Grant, RecordedGrant},
-    platform::Platform,
+    platform::{AddressSpace, Platform},
     proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
     server_url::ServerUrl,
     store::{LoginKey, Record, Revision, TokenStore},
@@ -114,6 +114,17 @@ impl StoredSession {
     /// Returns the key of the login.
     pub(crate) fn key(&self) -> &LoginKey {
         &self.0.key
+    }
+
+    /// Returns whether the session is refreshing, or has tokens that are not saved yet: then another session
+    /// of this login would have to wait for it.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.0.gate.try_lock().is_err() || self.0.unsaved.is_pending()
+    }
+
+    /// Returns whether there is another clone of the session.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     /// Returns the current record of the login.
@@ -265,6 +276,10 @@ impl TokenSource for StoredSession {
 
     fn server(&self) -> &ServerUrl {
         self.0.key.server()
+    }
+
+    fn address_space(&self) -> AddressSpace {
+        self.0.platform.address_space_for(self.0.key.server())
     }
 
     fn cached_token(&self) -> Option<AccessToken> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::{
     dpop::ProofGenerator,
     error::Error,
+    platform::AddressSpace,
     proto::{challenge::Challenge, resource_metadata::Resource, token::AccessToken},
     server_url::ServerUrl,
 };
@@ -19,6 +20,12 @@ pub trait TokenSource: Send + Sync {
 
     /// Returns the MCP server of its tokens.
     fn server(&self) -> &ServerUrl;
+
+    /// Returns the most private address space that its tokens may be sent to. By default the server may be
+    /// at any address, because the user named it; one with plain http must be in a private network.
+    fn address_space(&self) -> AddressSpace {
+        AddressSpace::for_server(self.server())
+    }
 
     /// Returns a valid token without I/O and without waiting, or `None` if it needs either.
     fn cached_token(&self) -> Option<AccessToken>;
@@ -55,6 +62,10 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 
     fn server(&self) -> &ServerUrl {
         (**self).server()
+    }
+
+    fn address_space(&self) -> AddressSpace {
+        (**self).address_space()
     }
 
     fn cached_token(&self) -> Option<AccessToken> {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use mcp_oauth_support::system_time;
 
 /// The time when an entry expires, or never.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Expiry(Option<SystemTime>);
 
 impl Expiry {
@@ -25,6 +25,11 @@ impl Expiry {
         let since = self.0?.duration_since(SystemTime::UNIX_EPOCH);
         let millis = since.unwrap_or_default().as_millis();
         Some(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+
+    /// Returns whether the entry expires at all.
+    pub(crate) fn is_limited(self) -> bool {
+        self.0.is_some()
     }
 
     pub(crate) fn is_over(self) -> bool {

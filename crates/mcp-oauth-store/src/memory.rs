@@ -1,7 +1,7 @@
 //! A store in memory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -30,10 +30,17 @@ pub(crate) fn open(_rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
 /// Keeps all entries in the memory of this process.
 #[derive(Debug, Default)]
 pub struct MemoryBackend {
-    contents: Mutex<BTreeMap<String, Content>>,
+    contents: Mutex<Contents>,
     locks: ProcessLocks,
     /// The last revision. No revision is used twice, even after a deletion.
     last: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    by_name: BTreeMap<String, Content>,
+    /// The entries that expire, the first one first.
+    expiring: BTreeSet<(Expiry, String)>,
 }
 
 #[derive(Debug)]
@@ -43,11 +50,41 @@ struct Content {
     expiry: Expiry,
 }
 
+impl Contents {
+    fn insert(&mut self, name: &str, content: Content) {
+        self.remove(name);
+        if content.expiry.is_limited() {
+            self.expiring.insert((content.expiry, name.to_owned()));
+        }
+        self.by_name.insert(name.to_owned(), content);
+    }
+
+    fn remove(&mut self, name: &str) -> bool {
+        let Some(removed) = self.by_name.remove(name) else {
+            return false;
+        };
+        if removed.expiry.is_limited() {
+            self.expiring.remove(&(removed.expiry, name.to_owned()));
+        }
+        true
+    }
+
+    /// Removes the entries that have expired. It looks at no other: a store has an entry for each user.
+    fn remove_expired(&mut self) {
+        while let Some(first) = self.expiring.first()
+            && first.0.is_over()
+        {
+            let name = first.1.clone();
+            self.remove(&name);
+        }
+    }
+}
+
 impl MemoryBackend {
     /// Returns the contents, without those that have expired.
-    fn contents(&self) -> MutexGuard<'_, BTreeMap<String, Content>> {
+    fn contents(&self) -> MutexGuard<'_, Contents> {
         let mut contents = lock(&self.contents);
-        contents.retain(|_, content| !content.expiry.is_over());
+        contents.remove_expired();
         contents
     }
 
@@ -73,7 +110,7 @@ fn check(
 impl Backend for MemoryBackend {
     async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
         let contents = self.contents();
-        Ok(contents.get(name).map(|content| {
+        Ok(contents.by_name.get(name).map(|content| {
             let entry = Entry::new(content.bytes.clone());
             StoredEntry::new(
                 content.revision,
@@ -89,14 +126,14 @@ impl Backend for MemoryBackend {
         entry: &Entry,
     ) -> Result<Revision, TokenStorageError> {
         let mut contents = self.contents();
-        check(name, contents.get(name), expected)?;
+        check(name, contents.by_name.get(name), expected)?;
         let content = Content {
             revision: self.next(),
             bytes: entry.bytes.clone(),
             expiry: Expiry::after(entry.lifetime),
         };
         let revision = content.revision;
-        contents.insert(name.to_owned(), content);
+        contents.insert(name, content);
         Ok(revision)
     }
 
@@ -107,9 +144,9 @@ impl Backend for MemoryBackend {
     ) -> Result<bool, TokenStorageError> {
         let mut contents = self.contents();
         if expected.is_some() {
-            check(name, contents.get(name), expected)?;
+            check(name, contents.by_name.get(name), expected)?;
         }
-        Ok(contents.remove(name).is_some())
+        Ok(contents.remove(name))
     }
 
     fn is_shared(&self) -> bool {
@@ -117,7 +154,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn names(&self, query: &NameQuery) -> Result<NamePage, TokenStorageError> {
-        Ok(query.page(self.contents().keys().cloned()))
+        Ok(query.page(self.contents().by_name.keys().cloned()))
     }
 
     async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {

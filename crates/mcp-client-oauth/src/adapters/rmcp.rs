@@ -171,7 +171,7 @@ impl RmcpHttpClient {
     /// # Errors
     /// [`Error::Http`] if no HTTP client can be built.
     pub fn new(source: impl TokenSource + 'static, network: &ReqwestClient) -> Result<Self, Error> {
-        let http = network.client_of(source.server())?;
+        let http = network.client_of(source.server(), source.address_space())?;
         let source = Arc::new(source);
         Ok(Self { http, source })
     }

@@ -10,7 +10,7 @@ use super::credentials::Credentials;
 use crate::{
     dpop::{DpopProof, ProofGenerator},
     error::{AuthorizationError, Error},
-    platform::{AddressSpace, HttpError},
+    platform::HttpError,
     proto::{
         challenge::Challenge,
         dpop,
@@ -196,7 +196,8 @@ pub(super) async fn token_for(source: &dyn TokenSource, url: &Url) -> Result<Acc
 /// client sends the request.
 fn check(source: &dyn TokenSource, url: &Url) -> Result<(), Error> {
     let (server, resource) = (source.server(), source.resource());
-    AddressSpace::for_server(server)
+    source
+        .address_space()
         .check_url(url)
         .map_err(|cause| HttpError::new(url, cause.into()))?;
     let covered = match &resource {

@@ -33,6 +33,7 @@ pub struct ClientBuilder {
     platform: Platform,
     store: Option<TokenStore>,
     identity: IdentityOptions,
+    is_public_only: bool,
 }
 
 impl Client {
@@ -80,6 +81,38 @@ impl ClientBuilder {
         self
     }
 
+    /// Limits every request of this client and its sessions to public addresses with https: for an
+    /// application that lets its users type server URLs, such as a web form. Without it, a server URL may
+    /// be at any address, because the user of a desktop application named it.
+    ///
+    /// A server URL on loopback, in a private network (RFC 1918, RFC 6598, unique local IPv6), on a
+    /// link-local address or on one of instance metadata is refused before a request is sent, and a name
+    /// when its address is connected to, for each connection. The same is true for a stored login, for
+    /// every URL that a server names, and for those of a [`Grant`](crate::Grant).
+    ///
+    /// Behind an HTTP proxy of the environment the proxy resolves names, so it has to refuse private
+    /// addresses itself. So does an HTTP client of your own that sends requests with the tokens of a
+    /// session ([`Session::send`](crate::Session::send)).
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), mcp_client_oauth::Error> {
+    /// use mcp_client_oauth::{Client, TokenStore};
+    ///
+    /// let client = Client::builder()
+    ///     .store(TokenStore::memory())
+    ///     .public_networks_only()
+    ///     .build()
+    ///     .await?;
+    /// let refused = client.login("https://169.254.169.254/latest").await;
+    /// assert!(refused.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn public_networks_only(mut self) -> Self {
+        self.is_public_only = true;
+        self
+    }
+
     /// Sets the clock, for tests.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.platform.clock = Arc::new(clock);
@@ -104,7 +137,13 @@ impl ClientBuilder {
             Some(store) => store,
             None => local_store().await?,
         };
-        Ok(Client::from_parts(self.platform, store, self.identity))
+        // Now, and not when the option was set: the HTTP client may have been set after it.
+        let platform = if self.is_public_only {
+            self.platform.public_networks_only()
+        } else {
+            self.platform
+        };
+        Ok(Client::from_parts(platform, store, self.identity))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     dpop::ProofGenerator,
     error::{AuthorizationError, Error, Remedy},
     login::{DpopPolicy, LoginOptions, log_in},
-    platform::Platform,
+    platform::{AddressSpace, Platform},
     proto::{
         challenge::Challenge,
         resource_metadata::Resource,
@@ -237,6 +237,10 @@ impl TokenSource for InteractiveSession {
 
     fn server(&self) -> &ServerUrl {
         &self.0.server
+    }
+
+    fn address_space(&self) -> AddressSpace {
+        self.0.platform.address_space_for(&self.0.server)
     }
 
     fn cached_token(&self) -> Option<AccessToken> {

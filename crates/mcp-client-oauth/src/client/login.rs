@@ -268,6 +268,7 @@ impl Login {
 
     fn into_parts(mut self) -> Result<(Client, ServerUrl, LoginOptions), Error> {
         let server = self.server?;
+        self.client.platform().check_server(&server)?;
         if let Some(preregistered) = self.preregistered {
             if preregistered.client_id.is_empty() {
                 return Err(RegistrationError::ClientIdRequired.into());

@@ -12,6 +12,7 @@ use crate::{
     dpop::ProofGenerator,
     error::Error,
     logout::Logout,
+    platform::AddressSpace,
     proto::{challenge::Challenge, resource_metadata::Resource, token::AccessToken},
     server_url::ServerUrl,
     store::{LoginKey, Record},
@@ -314,6 +315,10 @@ impl TokenSource for Session {
 
     fn server(&self) -> &ServerUrl {
         self.source().server()
+    }
+
+    fn address_space(&self) -> AddressSpace {
+        self.source().address_space()
     }
 
     fn cached_token(&self) -> Option<AccessToken> {

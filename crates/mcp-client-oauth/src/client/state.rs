@@ -1,9 +1,8 @@
 //! A client: its interfaces, its logins, and the sessions that are open.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
-
+use super::open_sessions::OpenSessions;
 use crate::{
     client_registration::IdentityOptions,
     error::{AuthorizationError, Error},
@@ -15,6 +14,10 @@ use crate::{
 
 /// A client of any number of MCP servers. It logs in, opens the session of each server when it is first
 /// needed, and shares it. Cloning shares the client.
+///
+/// It keeps at most about 10,000 sessions open. Then, or after half an hour without use, a session that no
+/// caller holds is closed, and the next call of [`Client::session`] reads its login from the store again. A
+/// session that is refreshing or has unsaved tokens stays open, and one that a caller holds keeps working.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), mcp_client_oauth::Error> {
@@ -34,8 +37,7 @@ struct Inner {
     store: TokenStore,
     /// The identity of the application, which each login starts with.
     identity: IdentityOptions,
-    /// Replaced as a whole, so that a lookup takes no lock.
-    open: ArcSwap<HashMap<LoginKey, StoredSession>>,
+    open: OpenSessions,
 }
 
 impl Client {
@@ -53,7 +55,7 @@ impl Client {
             platform,
             store,
             identity,
-            open: ArcSwap::default(),
+            open: OpenSessions::default(),
         }))
     }
 
@@ -78,7 +80,7 @@ impl Client {
         let key = key.try_into().map_err(Into::into)?;
         let outcome = logout(&self.0.platform, &self.0.store, &key).await;
         // Afterwards, so that no other task opens the session again from the record before it is removed.
-        self.close(&key);
+        self.0.open.remove(&key);
         outcome
     }
 
@@ -93,7 +95,7 @@ impl Client {
     {
         let key = key.try_into().map_err(Into::into)?;
         let outcome = self.0.store.remove(&key).await;
-        self.close(&key);
+        self.0.open.remove(&key);
         Ok(outcome?)
     }
 
@@ -130,7 +132,8 @@ impl Client {
         &self,
         key: &LoginKey,
     ) -> Result<Option<StoredSession>, Error> {
-        if let Some(session) = self.opened(key) {
+        self.0.platform.check_server(key.server())?;
+        if let Some(session) = self.0.open.get(key, self.0.platform.clock.now()) {
             return Ok(Some(session));
         }
         let (platform, store) = (self.0.platform.clone(), self.0.store.clone());
@@ -150,27 +153,9 @@ impl Client {
     /// Caches `session` for the next call, unless another one is cached and `replace` is false. Returns the
     /// cached one.
     pub(super) fn cache(&self, session: StoredSession, replace: bool) -> StoredSession {
-        let key = session.key().clone();
-        self.0.open.rcu(|open| {
-            let mut open = HashMap::clone(open);
-            if replace || !open.contains_key(&key) {
-                open.insert(key.clone(), session.clone());
-            }
-            open
-        });
-        self.opened(&key).unwrap_or(session)
-    }
-
-    fn close(&self, key: &LoginKey) {
-        self.0.open.rcu(|open| {
-            let mut open = HashMap::clone(open);
-            open.remove(key);
-            open
-        });
-    }
-
-    fn opened(&self, key: &LoginKey) -> Option<StoredSession> {
-        self.0.open.load().get(key).cloned()
+        self.0
+            .open
+            .insert(session, replace, self.0.platform.clock.now())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use mcp_oauth_store::TokenStorageError;
 
-use crate::platform::{HttpError, HttpErrorKind};
+use crate::platform::{HttpError, HttpErrorKind, UrlPolicyError};
 
 /// The action of a caller that resolves an [`Error`](super::Error).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -30,13 +30,14 @@ pub(super) fn storage_remedy(error: &TokenStorageError) -> Remedy {
 /// Returns what to do about a failure of the network.
 pub(super) fn network_remedy(error: &HttpError) -> Remedy {
     match error.cause {
-        HttpErrorKind::Forbidden(_) | HttpErrorKind::TooLarge(_) | HttpErrorKind::HeadTooLarge => {
-            Remedy::ContactServerOperator
-        }
-        HttpErrorKind::Setup(_)
+        HttpErrorKind::Forbidden(UrlPolicyError::NotPublic(..))
+        | HttpErrorKind::Setup(_)
         | HttpErrorKind::Certificate(_)
         | HttpErrorKind::CertificateRequired
         | HttpErrorKind::NotTls => Remedy::Reconfigure,
+        HttpErrorKind::Forbidden(_) | HttpErrorKind::TooLarge(_) | HttpErrorKind::HeadTooLarge => {
+            Remedy::ContactServerOperator
+        }
         HttpErrorKind::Connect(_)
         | HttpErrorKind::Interrupted(_)
         | HttpErrorKind::TimedOut(_)

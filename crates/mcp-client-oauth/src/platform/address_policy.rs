@@ -17,6 +17,10 @@ use crate::server_url::{ServerUrl, is_loopback, is_plaintext};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum AddressSpace {
+    /// The public Internet, also for the server URL itself: for a client that takes server URLs from its
+    /// users ([`ClientBuilder::public_networks_only`](crate::ClientBuilder::public_networks_only)). No
+    /// address has this value: it is a limit.
+    PublicOnly,
     /// The public Internet.
     #[default]
     Public,
@@ -48,6 +52,11 @@ pub enum UrlPolicyError {
     /// The address is more private than that of the server that named it.
     #[error("{0} is a {1} address, and the server that names it is not on one")]
     Address(String, AddressSpace),
+    /// The address is not public, and the client sends requests to public addresses only: it takes server
+    /// URLs from its users
+    /// ([`ClientBuilder::public_networks_only`](crate::ClientBuilder::public_networks_only)).
+    #[error("{0} is a {1} address, and this client connects to public addresses only")]
+    NotPublic(String, AddressSpace),
     /// Plain http to an address that is not private.
     #[error("plain http is allowed to private addresses only, and {0} is a {1} one")]
     Plaintext(String, AddressSpace),
@@ -59,7 +68,7 @@ pub enum UrlPolicyError {
 impl std::fmt::Display for AddressSpace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Public => "public",
+            Self::PublicOnly | Self::Public => "public",
             Self::Private | Self::PrivateOverHttp => "private",
             Self::LinkLocal => "link-local",
             Self::Loopback => "loopback",
@@ -128,6 +137,17 @@ impl AddressSpace {
     pub(super) fn check_resolved(self, host: &str, address: IpAddr) -> Result<(), UrlPolicyError> {
         let found = Self::of(address);
         match self {
+            Self::PublicOnly if found != Self::Public => {
+                // The user typed a name, so the address explains the refusal.
+                let is_literal = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+                let host = if is_literal {
+                    host.to_owned()
+                } else {
+                    format!("{host} ({address})")
+                };
+                Err(UrlPolicyError::NotPublic(host, found))
+            }
+            Self::PublicOnly => Ok(()),
             Self::PrivateOverHttp if is_inside(address) => Ok(()),
             Self::PrivateOverHttp => Err(UrlPolicyError::Plaintext(host.to_owned(), found)),
             limit if found <= limit => Ok(()),
@@ -144,6 +164,12 @@ impl AddressSpace {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(UrlPolicyError::UserInfo);
         }
+        let found = Self::of_url(url);
+        // Before the scheme, because `http://localhost` is no better with https.
+        if self == Self::PublicOnly && found != Self::Public {
+            let host = url.host_str().unwrap_or_default().to_owned();
+            return Err(UrlPolicyError::NotPublic(host, found));
+        }
         match url.scheme() {
             "https" => {}
             "http" if is_loopback(url) && self == Self::Loopback => {}
@@ -151,8 +177,7 @@ impl AddressSpace {
             other => return Err(UrlPolicyError::Scheme(other.to_owned())),
         }
         let host = url.host_str().ok_or(UrlPolicyError::NoHost)?;
-        let found = Self::of_url(url);
-        if found > self {
+        if self != Self::PublicOnly && found > self {
             return Err(UrlPolicyError::Address(host.to_owned(), found));
         }
         Ok(())
@@ -223,7 +248,9 @@ fn of_v6(v6: Ipv6Addr) -> AddressSpace {
         || v6.is_unspecified()
         || v6.is_multicast()
         || (s[0] == 0x2001 && s[1] == 0x0db8)
-        || s[0] == 0x0100
+        || (s[0] == 0x3fff && s[1] < 0x1000)
+        // Only 2000::/3 is global unicast (RFC 4291 §2.4, IANA).
+        || (s[0] & 0xe000) != 0x2000
     {
         AddressSpace::Loopback
     } else {
@@ -281,6 +308,11 @@ mod tests {
             ("172.31.0.1", AddressSpace::Private),
             ("100.64.0.1", AddressSpace::Private),
             ("[fd00::1]", AddressSpace::Private),
+            ("[::ffff:0:7f00:1]", AddressSpace::Loopback),
+            ("[5f00::1]", AddressSpace::Loopback),
+            ("[3fff::1]", AddressSpace::Loopback),
+            ("[100::1]", AddressSpace::Loopback),
+            ("[ff02::1]", AddressSpace::Loopback),
             ("8.8.8.8", AddressSpace::Public),
             ("[2606:4700::1111]", AddressSpace::Public),
             ("172.32.0.1", AddressSpace::Public),
@@ -309,6 +341,51 @@ mod tests {
             let url = Url::parse(bad).unwrap();
             assert!(AddressSpace::Loopback.check_url(&url).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_client_for_public_networks_refuses_every_other_address() {
+        let limit = AddressSpace::PublicOnly;
+        for (url, host, address_space) in [
+            (
+                "http://127.0.0.1:8080/mcp",
+                "127.0.0.1",
+                AddressSpace::Loopback,
+            ),
+            ("https://localhost/mcp", "localhost", AddressSpace::Loopback),
+            (
+                "https://[::ffff:10.0.0.1]/",
+                "[::ffff:a00:1]",
+                AddressSpace::Private,
+            ),
+            ("https://100.64.0.1/", "100.64.0.1", AddressSpace::Private),
+            ("https://[fd00::1]/", "[fd00::1]", AddressSpace::Private),
+            (
+                "https://169.254.169.254/",
+                "169.254.169.254",
+                AddressSpace::LinkLocal,
+            ),
+        ] {
+            let url: Url = url.parse().unwrap();
+            let refused = Err(UrlPolicyError::NotPublic(host.to_owned(), address_space));
+            assert_eq!(limit.check_url(&url), refused, "{url}");
+        }
+        let plain: Url = "http://mcp.example/".parse().unwrap();
+        assert_eq!(
+            limit.check_url(&plain),
+            Err(UrlPolicyError::Scheme("http".to_owned()))
+        );
+        let named: Url = "https://mcp.example/".parse().unwrap();
+        assert_eq!(limit.check_url(&named), Ok(()));
+        assert_eq!(
+            limit.check_address(&named, "8.8.8.8".parse().unwrap()),
+            Ok(())
+        );
+        let refused = limit.check_address(&named, "10.0.0.7".parse().unwrap());
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "mcp.example (10.0.0.7) is a private address, and this client connects to public addresses only"
+        );
     }
 
     #[test]

@@ -13,6 +13,11 @@ mod device_prompt;
 mod http_client;
 mod http_error;
 mod interaction;
+#[cfg_attr(
+    not(all(feature = "reqwest", feature = "browser")),
+    allow(dead_code, reason = "the builder of a client needs these features")
+)]
+mod public_networks;
 mod rate_limit;
 #[cfg(feature = "reqwest")]
 mod reqwest;
@@ -58,6 +63,8 @@ pub struct Platform {
     pub interaction: Arc<dyn Interaction>,
     /// Limits the concurrent token requests to an issuer.
     pub(crate) rate_limiter: RateLimiter,
+    /// Says whether requests to the server itself are limited to public addresses too.
+    is_public_only: bool,
 }
 
 /// A platform of reqwest, the system clock and the user's browser. The HTTP client is built and its TLS roots
@@ -85,6 +92,7 @@ impl Platform {
             clock,
             interaction,
             rate_limiter: RateLimiter::default(),
+            is_public_only: false,
         }
     }
 

@@ -139,11 +139,15 @@ impl ReqwestClient {
             .map_err(|error| HttpErrorKind::Setup(chain(&error)))
     }
 
-    /// Returns a client for requests to `server` itself, which the user named and which may be at any
-    /// address: no redirects, and no time limit for the whole exchange, because an event stream has none.
+    /// Returns a client for requests to `server` itself at an address that `address_space` allows: no
+    /// redirects, and no time limit for the whole exchange, because an event stream has none.
     #[cfg(feature = "mcp")]
-    pub(crate) fn client_of(&self, server: &ServerUrl) -> Result<reqwest::Client, HttpError> {
-        let (url, address_space) = (server.as_url(), AddressSpace::for_server(server));
+    pub(crate) fn client_of(
+        &self,
+        server: &ServerUrl,
+        address_space: AddressSpace,
+    ) -> Result<reqwest::Client, HttpError> {
+        let url = server.as_url();
         // A literal address is not resolved, so it is checked here.
         let allowed = address_space.check_url(url).map_err(HttpErrorKind::from);
         let client = allowed.and_then(|()| self.client(self.route(url, address_space)));

@@ -47,6 +47,11 @@ impl UnsavedTokens {
         *self.slot.lock().await = Some(Unsaved { lock, record });
     }
 
+    /// Returns whether tokens wait to be saved, or are being saved.
+    pub(super) fn is_pending(&self) -> bool {
+        self.slot.try_lock().map_or(true, |slot| slot.is_some())
+    }
+
     /// Waits until all tokens are saved, or given up.
     pub(super) async fn wait_until_saved(&self) {
         loop {

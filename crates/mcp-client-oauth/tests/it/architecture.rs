@@ -18,7 +18,10 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("error", &["server_url", "platform", "proto"]),
     ("dpop", &["platform", "proto"]),
     ("token_request", &["platform", "proto", "dpop"]),
-    ("token_source", &["server_url", "proto", "error", "dpop"]),
+    (
+        "token_source",
+        &["server_url", "platform", "proto", "error", "dpop"],
+    ),
     (
         "discovery",
         &["server_url", "platform", "proto", "quirks", "error"],

@@ -231,4 +231,5 @@ cases! {
     H184_logins_that_are_never_completed
     H185_plain_http_that_leaves_its_network
     H186_a_record_that_names_a_program
+    H187_a_server_url_that_a_user_typed
 }

@@ -8,6 +8,7 @@ use mcp_client_oauth::{
     Error, ServerUrl, Session,
     adapters::TokenSource,
     flow::{AccessToken, Challenge, ProofGenerator, Resource},
+    platform::AddressSpace,
 };
 
 use super::redact_body::SentTokens;
@@ -52,6 +53,10 @@ impl TokenSource for TrackedTokens {
 
     fn server(&self) -> &ServerUrl {
         self.session.server()
+    }
+
+    fn address_space(&self) -> AddressSpace {
+        self.session.address_space()
     }
 
     fn cached_token(&self) -> Option<AccessToken> {

@@ -32,6 +32,7 @@ pub(super) async fn run(name: &str, client: Client, session: Session, url: &str)
         "guide_15" => guide_15(client, session, url).await,
         "guide_16" => guide_16(client, session, url).await,
         "guide_17" => guide_17(client, session, url).await,
+        "guide_18" => guide_18(client, session, url).await,
         other => Err(format!("no block {other}").into()),
     }
 }
@@ -226,5 +227,18 @@ async fn guide_17(client: Client, session: Session, url: &str) -> Result<(), Blo
     let discovery = discover(&Platform::default(), &server, &DiscoveryOptions::default()).await?;
     println!("issuer {}", discovery.issuer());
     println!("scopes {:?}", discovery.listed_scope);
+    Ok(())
+}
+
+async fn guide_18(client: Client, session: Session, url: &str) -> Result<(), BlockError> {
+    use mcp_client_oauth::{Client, TokenStore};
+    
+    let client = Client::builder()
+        .store(TokenStore::memory())
+        .public_networks_only()
+        .build()
+        .await?;
+    let error = client.login("https://169.254.169.254/latest").await.unwrap_err();
+    assert!(error.to_string().contains("169.254.169.254 is a link-local address"));
     Ok(())
 }

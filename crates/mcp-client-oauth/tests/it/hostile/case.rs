@@ -70,6 +70,8 @@ pub(super) enum Action {
     Wire,
     /// One request, which the network policy allows or refuses.
     Connect,
+    /// A login at `url`, by a client that takes server URLs from its users.
+    TypedUrl,
 }
 
 /// One variant of a case: the responses, and the expected outcome.

@@ -7,7 +7,7 @@ use std::{
 
 use http::Method;
 use mcp_client_oauth::{
-    Client, Error, RevocationOutcome,
+    Client, Error, RevocationOutcome, ServerUrl,
     flow::{ClientIdentity, DiscoveryOptions, authorization_url, discover},
     platform::{AddressSpace, Clock as _, Request},
     store::Record,
@@ -96,6 +96,7 @@ async fn perform(
             discovery(variant, setup, paper).await
         }
         Action::Connect => connect(variant, setup, paper).await,
+        Action::TypedUrl => typed_url(variant, setup, paper).await,
         Action::LoginAgain | Action::Request | Action::Refresh | Action::Logout => {
             // The honest login does not use the short timeout of the case.
             let fixture = &setup.fixture;
@@ -191,6 +192,22 @@ async fn connect(variant: &Variant, setup: &CaseFixture, paper: &CapturedOutput)
     let request = Request::new(Method::GET, url, address_space);
     let outcome = bounded(setup.fixture.platform.http.send(request)).await;
     Observations::of(outcome.err().map(Error::from).as_ref(), paper)
+}
+
+/// Logs in at the URL that a user typed into a web form.
+async fn typed_url(variant: &Variant, setup: &CaseFixture, paper: &CapturedOutput) -> Observations {
+    let fixture = &setup.fixture;
+    let url = setup.placeholders.fill(variant.url.as_deref().unwrap());
+    // With the permission for plain http, so that the client decides.
+    let server = ServerUrl::parse_allow_http(&url).unwrap();
+    let builder = Client::builder().public_networks_only();
+    let builder = builder.http_client(Arc::clone(&fixture.platform.http));
+    let builder = builder.interaction(Arc::clone(&fixture.user));
+    let client = builder.store(fixture.store.clone()).build().await.unwrap();
+    let outcome = bounded(client.login(server).into_future()).await;
+    let mut observed = Observations::of(outcome.err().as_ref(), paper);
+    observed.opened = fixture.user.opened_urls();
+    observed
 }
 
 async fn request(

@@ -6,7 +6,7 @@ use crate::{config::absolute_path, error::Failure};
 
 /// The file name of this program, without `.exe`.
 pub(super) const PROGRAM: &str = "mcp-oauth";
-/// The package that has this program, on npm and PyPI: `mcp-oauth` is a package of others there.
+/// The package that has this program, on npm and `PyPI`: `mcp-oauth` is a package of others there.
 const PACKAGE: &str = "mcp-client-oauth";
 
 /// Directories of runners that download a program for one run, and may remove it at any time: the names of

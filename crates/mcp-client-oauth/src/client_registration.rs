@@ -21,6 +21,10 @@ use crate::{
     },
 };
 
+mod metadata_document;
+
+pub use metadata_document::client_metadata_document;
+
 /// The name on the consent page, unless the application gives its own. A `client_name` in the
 /// registration response does not change it (RFC 7591 §3.2.1).
 pub(crate) const CLIENT_NAME: &str = "mcp-client-oauth";

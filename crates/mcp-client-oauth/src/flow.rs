@@ -33,11 +33,12 @@ use url::Url;
 pub use crate::{
     client_registration::{
         ClientIdentity, IdentityOptions, PreregisteredClient, RegisteredClient, RegisteredScope,
-        identify,
+        client_metadata_document, identify,
     },
     discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover},
     dpop::ProofGenerator,
     grant::RecordedGrant,
+    login::pending::BegunLogin,
     logout::revoke,
     proto::{
         authorization::PendingAuthorization,

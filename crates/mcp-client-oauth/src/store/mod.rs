@@ -14,11 +14,15 @@ use crate::{
     client_registration::RegisteredClient, error::TokenStorageError, proto::server_metadata::Issuer,
 };
 
+mod pending;
+mod pending_count;
 mod record;
 mod used_clients;
 
 pub(crate) use mcp_oauth_store::Revision;
 use mcp_oauth_store::{Backend, Entry, LockGuard, NameQuery, all_names};
+pub(crate) use pending::PendingName;
+use pending_count::PendingCount;
 pub use record::{LoginKey, Record};
 
 /// The lock of a record across tasks, processes and hosts, with the record as it was read under the lock.
@@ -72,6 +76,7 @@ pub struct TokenStore {
     backend: Arc<dyn Backend>,
     tasks: TaskTracker,
     used_clients: Arc<UsedClients>,
+    pending_count: Arc<PendingCount>,
 }
 
 impl TokenStore {
@@ -81,6 +86,7 @@ impl TokenStore {
             backend,
             tasks: TaskTracker::default(),
             used_clients: Arc::default(),
+            pending_count: Arc::default(),
         }
     }
 

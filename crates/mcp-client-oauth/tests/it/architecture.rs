@@ -116,6 +116,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "client_registration",
             "grant",
             "stored_session",
+            "login",
             "logout",
         ],
     ),

@@ -64,3 +64,4 @@ mod store;
 mod support;
 mod tokens;
 mod troubleshooting;
+mod web;

@@ -231,4 +231,8 @@ cases! {
     H184_logins_that_are_never_completed
     H185_plain_http_that_leaves_its_network
     H186_a_record_that_names_a_program
+    H187_the_url_of_a_login_that_is_sent_to_a_victim
+    H188_a_callback_that_comes_again
+    H189_a_path_to_return_to_that_leaves_the_application
+    H190_a_stored_login_that_waits_for_its_callback
 }

@@ -92,7 +92,7 @@ impl AccessToken {
     }
 
     /// Returns a token with this scheme.
-    pub fn of(scheme: AuthScheme, token: &str) -> Option<Self> {
+    pub(crate) fn of(scheme: AuthScheme, token: &str) -> Option<Self> {
         let fits = (1..=LONGEST_TOKEN).contains(&token.len());
         if !fits || !token.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
             return None;

@@ -98,6 +98,10 @@ impl<'a> AuthorizationRequest<'a> {
 /// It is written as JSON with its secrets: whoever stores it has to encrypt it, and to remove it before it
 /// is accepted, so that it is accepted once.
 #[derive(Debug, Deserialize, Serialize)]
+#[expect(
+    unnameable_types,
+    reason = "callers pass it on to `accept`; one that waits for another request uses `Login::begin`"
+)]
 pub struct PendingAuthorization {
     state: State,
     verifier: CodeVerifier,

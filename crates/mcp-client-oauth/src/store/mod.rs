@@ -360,7 +360,10 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`TokenStorageError`].
-    pub async fn remove_registration(&self, issuer: &Issuer) -> Result<bool, TokenStorageError> {
+    pub(crate) async fn remove_registration(
+        &self,
+        issuer: &Issuer,
+    ) -> Result<bool, TokenStorageError> {
         let mut removed = false;
         for issuer in [Some(issuer.clone()), issuer.other_spelling()]
             .iter()
@@ -378,4 +381,29 @@ impl TokenStore {
 fn keys_in(names: &[String]) -> Vec<LoginKey> {
     let keys = names.iter().map(|name| LoginKey::from_name(name));
     keys.flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client_registration::PreregisteredClient;
+
+    /// A client that the server no longer knows is removed, however its issuer was written.
+    #[tokio::test]
+    async fn a_registration_is_removed_under_both_spellings_of_its_issuer() {
+        let spellings = ["https://as.example", "https://as.example/"].map(Issuer::from);
+        for issuer in &spellings {
+            let store = TokenStore::memory();
+            let client = PreregisteredClient::new("c", None);
+            for spelling in &spellings {
+                let client = RegisteredClient::from_preregistered(&client, spelling.clone());
+                store.save_registration(&client).await.unwrap();
+            }
+            assert!(store.remove_registration(issuer).await.unwrap());
+            for spelling in &spellings {
+                assert_eq!(store.registration(spelling).await.unwrap(), None);
+            }
+            assert!(!store.remove_registration(issuer).await.unwrap());
+        }
+    }
 }

@@ -15,8 +15,8 @@ use mcp_client_oauth::{
     TokenStore,
     error::{HttpErrorKind, TokenRefreshError},
     flow::{
-        AccessToken, AuthMethod, AuthScheme, ClientIdentity, DiscoveryOptions, DpopKey,
-        EndpointUrl, Issuer, Scope, ServerMetadata, TokenSet, discover, refresh,
+        AccessToken, AuthMethod, ClientIdentity, DiscoveryOptions, DpopKey, EndpointUrl, Issuer,
+        Scope, ServerMetadata, TokenSet, discover, refresh,
     },
     platform::{AddressSpace, HttpClient, HttpError, Platform, Request, Response},
     store::Record,
@@ -580,10 +580,11 @@ async fn record(method: AuthMethod, dpop: Option<DpopKey>) -> Record {
         }
     });
     let identity: ClientIdentity = serde_json::from_value(own).unwrap();
-    let scheme = dpop
+    // As it is stored.
+    let token = dpop
         .as_ref()
-        .map_or(AuthScheme::Bearer, |_| AuthScheme::DPoP);
-    let token = AccessToken::of(scheme, "old").unwrap();
+        .map_or(json!("old"), |_| json!({ "DPoP": "old" }));
+    let token: AccessToken = serde_json::from_value(token).unwrap();
     let mut tokens = TokenSet::new(token, start_time());
     tokens.refresh_token = Some(Secret::new("planted-refresh-token".to_owned()));
     let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();

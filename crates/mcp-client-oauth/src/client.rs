@@ -8,6 +8,7 @@
 //! | `login.rs` | [`Client::login`] |
 //! | `reuse.rs` | whether a stored login satisfies the options of a new one |
 //! | `session.rs` | [`Client::session`], and the requests of a session |
+//! | `two_requests.rs` | [`Login::begin`] and [`Client::finish`] |
 //! | `interactive.rs` | a session that logs in when that is necessary |
 
 #[cfg(all(feature = "reqwest", feature = "browser"))]
@@ -18,6 +19,7 @@ mod open_sessions;
 mod reuse;
 mod session;
 mod state;
+mod two_requests;
 
 #[cfg(all(feature = "reqwest", feature = "browser"))]
 pub use builder::ClientBuilder;

@@ -21,6 +21,10 @@ use crate::{
     },
 };
 
+mod metadata_document;
+
+pub use metadata_document::client_metadata_document;
+
 /// The name on the consent page, unless the application gives its own. A `client_name` in the
 /// registration response does not change it (RFC 7591 §3.2.1).
 pub(crate) const CLIENT_NAME: &str = "mcp-client-oauth";
@@ -85,6 +89,10 @@ pub struct RegisteredClient {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
+#[expect(
+    unnameable_types,
+    reason = "callers read it in a registration, as text"
+)]
 pub enum RegisteredScope {
     /// Not known: the client was registered manually, or by an earlier version.
     #[default]
@@ -144,13 +152,6 @@ impl PreregisteredClient {
             issuer: None,
             private_key: None,
         }
-    }
-
-    /// Returns the same client, which authenticates by a signature.
-    #[must_use]
-    pub fn with_private_key(mut self, key: PrivateKey) -> Self {
-        self.private_key = Some(key);
-        self
     }
 }
 

@@ -32,15 +32,15 @@ use url::Url;
 
 pub use crate::{
     client_registration::{
-        ClientIdentity, IdentityOptions, PreregisteredClient, RegisteredClient, RegisteredScope,
-        identify,
+        ClientIdentity, IdentityOptions, PreregisteredClient, RegisteredClient,
+        client_metadata_document, identify,
     },
     discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover},
     dpop::ProofGenerator,
     grant::RecordedGrant,
+    login::pending::BegunLogin,
     logout::revoke,
     proto::{
-        authorization::PendingAuthorization,
         challenge::Challenge,
         client_auth::AuthMethod,
         dpop::DpopKey,
@@ -59,7 +59,7 @@ use crate::{
     error::{Error, RegistrationError},
     grant::{self, GrantRequest},
     platform::Platform,
-    proto::authorization::AuthorizationCode,
+    proto::authorization::{AuthorizationCode, PendingAuthorization},
 };
 
 /// Returns the URL where the user authorizes the client (RFC 6749 §4.1.1, with PKCE), and what is needed to

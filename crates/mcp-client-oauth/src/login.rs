@@ -16,6 +16,7 @@ use crate::{
 
 mod context;
 mod options;
+pub(crate) mod pending;
 mod registration_check;
 mod reuse;
 mod shared;
@@ -128,8 +129,19 @@ impl LoginContext<'_> {
         if let GrantFlow::NonInteractive(_) = grant {
             return grant.request_tokens(self.platform, request).await;
         }
+        let tokens = grant.request_tokens(self.platform, request);
+        self.note_client(identity, known, tokens).await
+    }
+
+    /// Waits for the `tokens`, and stores what the server's responses say about the client.
+    async fn note_client(
+        &self,
+        identity: &ClientIdentity,
+        known: Option<&RegisteredClient>,
+        tokens: impl Future<Output = Result<TokenSet, Error>>,
+    ) -> Result<TokenSet, Error> {
         let was_required = requires_client_id_in_form(identity);
-        let tokens = grant.request_tokens(self.platform, request).await;
+        let tokens = tokens.await;
         if let ClientIdentity::Registered(own) = identity {
             self.store.note_use(own, tokens.is_ok());
         }

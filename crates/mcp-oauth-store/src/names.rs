@@ -4,15 +4,17 @@
 //! login <server URL>             a login; the only account at that server
 //! login <server URL>#<account>   a login of one of several accounts
 //! client <issuer>                a client registration
+//! pending <hash>#<account>       a login that waits for its callback
 //! ```
 //! Other names have the same form: a kind, a space, an identifier without `#`, and `#` with the account if
 //! the entry belongs to one.
 
 use mcp_oauth_support::UntrustedText;
 
-/// The start of the name of a login, and of that of a client registration.
+/// The start of the name of a login, of that of a client registration, and of that of a pending login.
 const LOGIN: &str = "login ";
 const CLIENT: &str = "client ";
+const PENDING: &str = "pending ";
 /// The number of names that are requested from a store at a time.
 const PAGE: u32 = 500;
 
@@ -107,6 +109,9 @@ pub(crate) fn is_registration(name: &str) -> bool {
 pub(crate) fn describe(name: &str) -> String {
     if let Some(issuer) = name.strip_prefix(CLIENT) {
         return format!("the client at {}", UntrustedText::new(issuer));
+    }
+    if name.starts_with(PENDING) {
+        return "a login that waits for its callback".to_owned();
     }
     let login = name.strip_prefix(LOGIN).unwrap_or(name);
     match login.split_once('#') {

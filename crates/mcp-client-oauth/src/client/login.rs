@@ -33,8 +33,8 @@ use crate::{
 #[must_use = "a login does nothing until it is awaited"]
 pub struct Login {
     client: Client,
-    server: Result<ServerUrl, Error>,
-    options: LoginOptions,
+    pub(super) server: Result<ServerUrl, Error>,
+    pub(super) options: LoginOptions,
     /// The parts of a pre-registered client, which can be given in any order.
     preregistered: Option<PreregisteredClient>,
     reauthenticate: bool,
@@ -148,16 +148,17 @@ impl Login {
 
     /// Sets the redirect URI. One on loopback is listened to. The response to any other (`https`,
     /// `com.example.app:/callback`) comes from
-    /// [`Interaction::callback`](crate::platform::Interaction::callback).
+    /// [`Interaction::callback`](crate::platform::Interaction::callback), or is passed to
+    /// [`Client::finish`].
     pub fn redirect_uri(mut self, uri: Url) -> Self {
         self.options.redirect = RedirectTarget::Uri(uri);
         self
     }
 
-    /// Sets the time that the user has to authorize the client: five minutes by default. A device code may
-    /// expire earlier.
+    /// Sets the time that the user has to authorize the client: five minutes by default, and ten for
+    /// [`begin`](Self::begin). A device code may expire earlier.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = timeout;
+        self.options.timeout = Some(timeout);
         self
     }
 
@@ -266,7 +267,7 @@ impl Login {
         Ok(Session::stored(client, session, false))
     }
 
-    fn into_parts(mut self) -> Result<(Client, ServerUrl, LoginOptions), Error> {
+    pub(super) fn into_parts(mut self) -> Result<(Client, ServerUrl, LoginOptions), Error> {
         let server = self.server?;
         self.client.platform().check_server(&server)?;
         if let Some(preregistered) = self.preregistered {

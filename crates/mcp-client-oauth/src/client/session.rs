@@ -11,6 +11,7 @@ use crate::{
     authorized_client::{self, AuthorizedClient, Credentials, RequestBuilder, ResponseHead},
     dpop::ProofGenerator,
     error::Error,
+    login::pending::ReturnPath,
     logout::Logout,
     platform::AddressSpace,
     proto::{challenge::Challenge, resource_metadata::Resource, token::AccessToken},
@@ -37,6 +38,7 @@ pub struct Session {
     client: Client,
     kind: Kind,
     is_reused: bool,
+    return_to: Option<ReturnPath>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,7 +73,13 @@ impl Session {
             client,
             kind: Kind::Stored(session),
             is_reused,
+            return_to: None,
         }
+    }
+
+    pub(super) fn with_return_path(mut self, return_to: Option<ReturnPath>) -> Self {
+        self.return_to = return_to;
+        self
     }
 
     pub(super) fn interactive(
@@ -83,12 +91,19 @@ impl Session {
             client,
             kind: Kind::Interactive(session),
             is_reused,
+            return_to: None,
         }
     }
 
     /// Returns whether the login was stored before: the user was not asked.
     pub fn is_reused(&self) -> bool {
         self.is_reused
+    }
+
+    /// Returns the path that [`Login::return_to`](crate::Login::return_to) has set, for the session that
+    /// [`Client::finish`] returns. A redirect to it stays within the application.
+    pub fn return_to(&self) -> Option<&str> {
+        self.return_to.as_ref().map(ReturnPath::as_str)
     }
 
     /// Returns the server and the account.

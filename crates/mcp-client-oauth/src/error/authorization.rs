@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
-use super::{CallbackError, DeviceResponseError, DpopError, RandomError, remedy::Remedy};
+use super::{
+    CallbackError, DeviceResponseError, DpopError, RandomError, UntrustedText, remedy::Remedy,
+};
 use crate::{
     proto::{oauth_error::OAuthErrorResponse, scope::Scope, server_metadata::Issuer},
     server_url::ServerUrl,
@@ -72,6 +74,28 @@ pub enum AuthorizationError {
         "`{0}` cannot be a redirect URI: it must be http on loopback, https, or a custom scheme"
     )]
     RedirectUri(Url),
+    /// A login that ends in another request needs a redirect URI, and a grant that redirects the browser.
+    #[error(
+        "a login that ends in another request needs a redirect URI and the authorization code grant"
+    )]
+    RedirectUriRequired,
+    /// The path to return to after a login is not one of the application.
+    #[error("cannot return to `{0}`: it must be a path with one `/` at its start, percent-encoded")]
+    ReturnPath(UntrustedText),
+    /// No login waits for this callback: it was finished already, has expired, or never began. Nothing was
+    /// changed.
+    #[error("no login is pending for this callback: it was finished already, or has expired")]
+    NotPending,
+    /// The callback came from another browser than the one that began the login (RFC 9700 §4.7.1). Nothing
+    /// was changed: the login can still be finished.
+    #[error("the callback came from another browser than the one that began this login")]
+    OtherBrowser,
+    /// The store holds so many pending logins, and takes no more until some are finished or expire.
+    #[error("{0} logins are pending in the token store, and no more can begin now")]
+    TooManyPending(usize),
+    /// The end of a login panicked or was cancelled.
+    #[error("the login was aborted ({0})")]
+    Aborted(String),
     /// The system returned no random numbers.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -117,6 +141,9 @@ impl AuthorizationError {
             | Self::Callback(CallbackError::IssuerMissing(_))
             | Self::CodeExpired
             | Self::TimedOut(_)
+            | Self::NotPending
+            | Self::OtherBrowser
+            | Self::Aborted(_)
             | Self::ScopeNotGranted { .. } => Remedy::LogIn,
             Self::Device { cause, .. } => match cause {
                 DeviceResponseError::Refused {
@@ -133,12 +160,16 @@ impl AuthorizationError {
             | Self::PortBusy(_)
             | Self::Listener(_)
             | Self::RedirectUri(_)
+            | Self::RedirectUriRequired
+            | Self::ReturnPath(_)
             | Self::Refused(_)
             | Self::DpopUnsupported(_)
             | Self::Dpop(DpopError::NotAKey)
             | Self::OutsideResource { .. } => Remedy::Reconfigure,
             Self::Callback(_) => Remedy::ContactServerOperator,
-            Self::Random(_) | Self::Dpop(DpopError::System) => Remedy::Retry,
+            Self::Random(_) | Self::Dpop(DpopError::System) | Self::TooManyPending(_) => {
+                Remedy::Retry
+            }
         }
     }
 }

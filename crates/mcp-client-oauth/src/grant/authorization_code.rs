@@ -270,7 +270,8 @@ impl RedirectListener {
     }
 }
 
-fn refusal(cause: CallbackError) -> AuthorizationError {
+/// Returns the error of a login for a callback that was not accepted.
+pub(crate) fn refusal(cause: CallbackError) -> AuthorizationError {
     match cause {
         CallbackError::Refused(error) if error.has_code("access_denied") => {
             AuthorizationError::Denied(error)

@@ -20,7 +20,7 @@ mod tokens;
 mod workload_identity;
 
 use authorization_code::AuthorizationCodeGrant;
-pub(crate) use authorization_code::{authorization_url, exchange, throwaway_url};
+pub(crate) use authorization_code::{authorization_url, exchange, refusal, throwaway_url};
 use client_credentials::ClientCredentialsGrant;
 use device_code::DeviceCodeGrant;
 use enterprise::EnterpriseGrant;
@@ -31,7 +31,6 @@ pub use recorded::RecordedGrant;
 pub(crate) use recorded::RecordedIdentityProvider;
 pub(crate) use redirect_uri::{CallbackReceiver, RedirectTarget};
 pub(crate) use request::GrantRequest;
-pub(crate) use request::LOGIN_TIMEOUT;
 pub(crate) use token_endpoint::{NonInteractiveRequest, send as send_token_request};
 use workload_identity::WorkloadIdentityGrant;
 

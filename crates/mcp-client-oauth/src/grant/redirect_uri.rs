@@ -26,6 +26,19 @@ pub(crate) enum RedirectTarget {
     Uri(Url),
 }
 
+impl RedirectTarget {
+    /// Returns the redirect URI of a login that ends in another request, which nothing listens to here.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::RedirectUriRequired`], [`AuthorizationError::RedirectUri`].
+    pub(crate) fn of_application(&self) -> Result<&Url, AuthorizationError> {
+        match self {
+            Self::Uri(uri) => check(uri).map(|()| uri),
+            Self::AnyPort | Self::Port(_) => Err(AuthorizationError::RedirectUriRequired),
+        }
+    }
+}
+
 /// Waits for the browser at the redirect URI: bound before any URL is built, so that no other process
 /// can take the port (RFC 8252 §8.3).
 #[derive(Debug)]
@@ -67,23 +80,17 @@ impl CallbackReceiver {
     }
 
     fn at(uri: &Url) -> Result<Self, AuthorizationError> {
-        let refused = || AuthorizationError::RedirectUri(uri.clone());
-        if uri.fragment().is_some() || !uri.username().is_empty() || uri.password().is_some() {
-            return Err(refused());
+        check(uri)?;
+        if uri.scheme() == "http" {
+            let host = uri.host_str().unwrap_or_default();
+            let mut receiver = Self::listen(host, uri.port().unwrap_or(80), uri.path())?;
+            receiver.uri.set_query(uri.query());
+            return Ok(receiver);
         }
-        match uri.scheme() {
-            "http" if is_loopback(uri) => {
-                let host = uri.host_str().ok_or_else(refused)?;
-                let mut receiver = Self::listen(host, uri.port().unwrap_or(80), uri.path())?;
-                receiver.uri.set_query(uri.query());
-                Ok(receiver)
-            }
-            "http" | "javascript" | "data" | "vbscript" | "file" => Err(refused()),
-            _ => Ok(Self {
-                uri: uri.clone(),
-                listener: None,
-            }),
-        }
+        Ok(Self {
+            uri: uri.clone(),
+            listener: None,
+        })
     }
 
     fn listen(host: &str, port: u16, path: &str) -> Result<Self, AuthorizationError> {
@@ -95,6 +102,21 @@ impl CallbackReceiver {
             listener: Some(listener),
         })
     }
+}
+
+/// Checks that a browser can be redirected to `uri`: http on loopback, https, or a custom scheme.
+fn check(uri: &Url) -> Result<(), AuthorizationError> {
+    let is_plain =
+        uri.fragment().is_none() && uri.username().is_empty() && uri.password().is_none();
+    let is_allowed = match uri.scheme() {
+        "http" => is_loopback(uri),
+        "javascript" | "data" | "vbscript" | "file" => false,
+        _ => true,
+    };
+    if is_plain && is_allowed {
+        return Ok(());
+    }
+    Err(AuthorizationError::RedirectUri(uri.clone()))
 }
 
 #[cfg(test)]

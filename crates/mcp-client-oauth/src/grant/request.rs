@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The default time limit for the user to complete a login.
-pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Holds the parameters of a token request: a discovery, and a client of its authorization server.
 #[derive(Debug)]
@@ -56,10 +56,10 @@ impl<'a> GrantRequest<'a> {
         self
     }
 
-    /// Returns the same, with another time limit for the user to complete the login.
+    /// Returns the same, with another time limit for the user to complete the login, if there is one.
     #[must_use]
-    pub(crate) fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+    pub(crate) fn with_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout.unwrap_or(self.timeout);
         self
     }
 

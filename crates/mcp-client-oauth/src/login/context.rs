@@ -39,4 +39,21 @@ impl<'a> LoginContext<'a> {
             stored,
         })
     }
+
+    /// Continues the login of `key` that another request has begun: its first steps are done.
+    pub(super) fn resume(
+        platform: &'a Platform,
+        store: &'a TokenStore,
+        key: &'a LoginKey,
+        options: &'a LoginOptions,
+    ) -> Self {
+        Self {
+            platform,
+            store,
+            server: key.server(),
+            options,
+            key: key.clone(),
+            stored: None,
+        }
+    }
 }

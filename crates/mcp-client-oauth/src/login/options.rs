@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::pending::ReturnPath;
 use crate::{
     client_registration::IdentityOptions,
     discovery::{Discovery, DiscoveryOptions},
     dpop::ProofGenerator,
     error::AuthorizationError,
-    grant::{Grant, LOGIN_TIMEOUT, RedirectTarget},
+    grant::{Grant, RedirectTarget},
     platform::Platform,
     proto::{dpop::DpopKey, scope::Scope},
     server_url::ServerUrl,
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// The options of a login. The defaults suit most servers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub(crate) struct LoginOptions {
     /// The name of the account, if the user has several at the server.
@@ -32,8 +33,11 @@ pub(crate) struct LoginOptions {
     pub scope: Option<Scope>,
     /// The redirect URI, if the grant needs one.
     pub redirect: RedirectTarget,
-    /// The time that the user has to authorize the client. A device code may expire earlier.
-    pub timeout: Duration,
+    /// The time that the user has to authorize the client, instead of the default. A device code may expire
+    /// earlier.
+    pub timeout: Option<Duration>,
+    /// The path of the application to return to, for a login that ends in another request.
+    pub return_to: Option<ReturnPath>,
     /// Says whether to repeat discovery and dynamic registration, instead of reusing their stored results. A
     /// pre-registered client stays bound to its issuer in any case.
     pub force: bool,
@@ -59,23 +63,6 @@ pub(crate) enum DpopPolicy {
     Always,
     /// Never.
     Never,
-}
-
-impl Default for LoginOptions {
-    fn default() -> Self {
-        Self {
-            account: None,
-            discovery: DiscoveryOptions::default(),
-            identity: IdentityOptions::default(),
-            grant: Grant::default(),
-            scope: None,
-            redirect: RedirectTarget::default(),
-            timeout: LOGIN_TIMEOUT,
-            force: false,
-            reuse_issuer_login: false,
-            dpop: DpopPolicy::default(),
-        }
-    }
 }
 
 impl LoginOptions {

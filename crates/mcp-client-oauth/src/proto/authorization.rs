@@ -3,6 +3,7 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use mcp_oauth_support::Secret;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     endpoint::EndpointUrl,
     id_token::Nonce,
     oauth_error::OAuthErrorResponse,
-    pkce::{CodeVerifier, RandomError, random_text},
+    pkce::{CodeVerifier, RandomError, random_text, sha256},
     resource_metadata::Resource,
     scope::Scope,
     server_metadata::{Issuer, ServerMetadata},
@@ -21,14 +22,25 @@ const LONGEST_CODE: usize = 4096;
 /// 256 bits.
 const STATE_BYTES: usize = 32;
 
-/// The `state` that binds a callback to its request (RFC 6749 §10.12): 256 random bits, in memory only.
-#[derive(Clone, Debug)]
+/// The `state` that binds a callback to its request (RFC 6749 §10.12): 256 random bits. It is in memory only,
+/// except in a login that ends in another request: there it is encrypted by the store.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct State(Secret<String>);
 
 impl State {
     /// Generates a state.
     pub(crate) fn generate() -> Result<Self, RandomError> {
         random_text::<STATE_BYTES>().map(Self)
+    }
+
+    /// Returns the state in a callback; none if it has no state, or several.
+    pub(crate) fn of_callback(callback: &Url) -> Option<Self> {
+        only(callback, "state").map(|state| Self(Secret::new(state)))
+    }
+
+    /// Returns its hash, base64url(SHA-256(state)): a name for what belongs to it, which does not reveal it.
+    pub(crate) fn hash(&self) -> String {
+        sha256(self.expose())
     }
 
     /// Returns the text to send.
@@ -82,7 +94,14 @@ impl<'a> AuthorizationRequest<'a> {
 }
 
 /// A request that was sent to the browser. It is consumed when its callback is accepted.
-#[derive(Debug)]
+///
+/// It is written as JSON with its secrets: whoever stores it has to encrypt it, and to remove it before it
+/// is accepted, so that it is accepted once.
+#[derive(Debug, Deserialize, Serialize)]
+#[expect(
+    unnameable_types,
+    reason = "callers pass it on to `accept`; one that waits for another request uses `Login::begin`"
+)]
 pub struct PendingAuthorization {
     state: State,
     verifier: CodeVerifier,
@@ -213,6 +232,11 @@ impl PendingAuthorization {
     #[cfg(test)]
     pub(crate) fn redirect_uri(&self) -> &Url {
         &self.redirect_uri
+    }
+
+    /// Returns the state of this request.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
     /// Returns whether `callback` is the response to this request: it has its `state`, once. Anything

@@ -5,7 +5,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_oauth_support::Secret;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::pkce::{RandomError, random_text};
@@ -16,8 +16,9 @@ const NONCE_BYTES: usize = 32;
 /// The longest ID token that is read.
 const LONGEST_ID_TOKEN: usize = 64 << 10;
 
-/// Binds an ID token to the login that requested it: 256 random bits, in memory only.
-#[derive(Clone, Debug)]
+/// Binds an ID token to the login that requested it: 256 random bits. It is stored only with the
+/// `state` of a login that ends in another request.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Nonce(Secret<String>);
 
 impl Nonce {

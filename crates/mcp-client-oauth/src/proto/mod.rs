@@ -1,13 +1,14 @@
 //! The protocol messages: pure functions from messages to values and back.
 //!
 //! Nothing here awaits, reads a clock or uses a socket; only [`pkce`], [`authorization::State`],
-//! [`id_token::Nonce`], [`private_key::JwtId`] and [`dpop`] generate random bytes. Untrusted input is
+//! [`id_token::Nonce`], [`browser_secret`], [`private_key::JwtId`] and [`dpop`] generate random bytes. Untrusted input is
 //! parsed once, here, into a type that has only valid values.
 
 mod access_token;
 pub(crate) mod assertion;
 pub(crate) mod authorization;
 pub(crate) mod authorize_parameters;
+pub(crate) mod browser_secret;
 pub(crate) mod cache_control;
 pub(crate) mod challenge;
 pub(crate) mod client_auth;

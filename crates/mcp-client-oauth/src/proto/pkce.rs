@@ -2,6 +2,7 @@
 
 use aws_lc_rs::{digest, rand};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use mcp_oauth_support::Secret;
@@ -9,8 +10,9 @@ use mcp_oauth_support::Secret;
 /// 96 random bytes are 128 characters of base64url: the longest verifier that RFC 7636 §4.1 allows.
 const VERIFIER_BYTES: usize = 96;
 
-/// The code verifier, in memory only. The exchange of the code consumes it.
-#[derive(Debug)]
+/// The code verifier. The exchange of the code consumes it. It is in memory only, except in a login that ends
+/// in another request: there it is encrypted by the store, until the callback arrives.
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct CodeVerifier(Secret<String>);
 
 /// The random number generator of the operating system failed.
@@ -29,14 +31,18 @@ impl CodeVerifier {
     /// Returns the code challenge for the authorization request: base64url(SHA-256(verifier)), RFC 7636
     /// §4.2.
     pub(crate) fn challenge(&self) -> String {
-        let hash = digest::digest(&digest::SHA256, self.0.expose().as_bytes());
-        URL_SAFE_NO_PAD.encode(hash)
+        sha256(self.expose())
     }
 
     /// Returns the verifier itself, for the token request.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose()
     }
+}
+
+/// Returns base64url(SHA-256(text)).
+pub(super) fn sha256(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
 /// Returns the source of randomness for signatures.

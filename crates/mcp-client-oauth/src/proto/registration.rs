@@ -20,7 +20,7 @@ mod response_error;
 
 pub(crate) use attempts::Attempts;
 pub(crate) use attempts::joined;
-pub(crate) use metadata::ClientMetadata;
+pub(crate) use metadata::{ClientMetadata, application_type};
 pub use response_error::RegistrationResponseError;
 
 /// The longest client id or secret that is accepted, in bytes.

@@ -88,7 +88,7 @@ impl Scope {
     }
 
     /// Returns whether `token` is one of them.
-    pub fn contains(&self, token: &str) -> bool {
+    pub(crate) fn contains(&self, token: &str) -> bool {
         self.0.iter().any(|own| own == token)
     }
 

@@ -14,11 +14,15 @@ use crate::{
     client_registration::RegisteredClient, error::TokenStorageError, proto::server_metadata::Issuer,
 };
 
+mod pending;
+mod pending_count;
 mod record;
 mod used_clients;
 
 pub(crate) use mcp_oauth_store::Revision;
 use mcp_oauth_store::{Backend, Entry, LockGuard, NameQuery, all_names};
+pub(crate) use pending::PendingName;
+use pending_count::PendingCount;
 pub use record::{LoginKey, Record};
 
 /// The lock of a record across tasks, processes and hosts, with the record as it was read under the lock.
@@ -72,6 +76,7 @@ pub struct TokenStore {
     backend: Arc<dyn Backend>,
     tasks: TaskTracker,
     used_clients: Arc<UsedClients>,
+    pending_count: Arc<PendingCount>,
 }
 
 impl TokenStore {
@@ -81,6 +86,7 @@ impl TokenStore {
             backend,
             tasks: TaskTracker::default(),
             used_clients: Arc::default(),
+            pending_count: Arc::default(),
         }
     }
 
@@ -354,7 +360,10 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`TokenStorageError`].
-    pub async fn remove_registration(&self, issuer: &Issuer) -> Result<bool, TokenStorageError> {
+    pub(crate) async fn remove_registration(
+        &self,
+        issuer: &Issuer,
+    ) -> Result<bool, TokenStorageError> {
         let mut removed = false;
         for issuer in [Some(issuer.clone()), issuer.other_spelling()]
             .iter()
@@ -372,4 +381,29 @@ impl TokenStore {
 fn keys_in(names: &[String]) -> Vec<LoginKey> {
     let keys = names.iter().map(|name| LoginKey::from_name(name));
     keys.flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client_registration::PreregisteredClient;
+
+    /// A client that the server no longer knows is removed, however its issuer was written.
+    #[tokio::test]
+    async fn a_registration_is_removed_under_both_spellings_of_its_issuer() {
+        let spellings = ["https://as.example", "https://as.example/"].map(Issuer::from);
+        for issuer in &spellings {
+            let store = TokenStore::memory();
+            let client = PreregisteredClient::new("c", None);
+            for spelling in &spellings {
+                let client = RegisteredClient::from_preregistered(&client, spelling.clone());
+                store.save_registration(&client).await.unwrap();
+            }
+            assert!(store.remove_registration(issuer).await.unwrap());
+            for spelling in &spellings {
+                assert_eq!(store.registration(spelling).await.unwrap(), None);
+            }
+            assert!(!store.remove_registration(issuer).await.unwrap());
+        }
+    }
 }

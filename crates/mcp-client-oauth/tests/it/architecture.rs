@@ -119,6 +119,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "client_registration",
             "grant",
             "stored_session",
+            "login",
             "logout",
         ],
     ),

@@ -232,4 +232,8 @@ cases! {
     H185_plain_http_that_leaves_its_network
     H186_a_record_that_names_a_program
     H187_a_server_url_that_a_user_typed
+    H188_the_url_of_a_login_that_is_sent_to_a_victim
+    H189_a_callback_that_comes_again
+    H190_a_path_to_return_to_that_leaves_the_application
+    H191_a_stored_login_that_waits_for_its_callback
 }

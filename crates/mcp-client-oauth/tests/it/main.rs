@@ -66,3 +66,4 @@ mod store;
 mod support;
 mod tokens;
 mod troubleshooting;
+mod web;

@@ -3,7 +3,10 @@
 use serde::Serialize;
 use url::Url;
 
-use crate::proto::{client_auth::AuthMethod, device, scope::Scope};
+use crate::{
+    proto::{client_auth::AuthMethod, device, scope::Scope},
+    server_url::is_loopback,
+};
 
 /// The metadata of this client (RFC 7591 §2).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -30,17 +33,26 @@ pub(crate) struct ClientMetadata {
     pub dpop_bound_access_tokens: bool,
 }
 
+/// Returns the type of a client with this redirect URI: `web` for an https page of another host, else
+/// `native` (MCP authorization, Application Type and Redirect URI Constraints).
+pub(crate) fn application_type(redirect_uri: &Url) -> &'static str {
+    if redirect_uri.scheme() == "https" && !is_loopback(redirect_uri) {
+        "web"
+    } else {
+        "native"
+    }
+}
+
 impl ClientMetadata {
     /// Creates a client for the authorization code grant with `redirect_uri`.
     pub(crate) fn interactive(name: &str, redirect_uri: &Url, method: AuthMethod) -> Self {
-        let remote_web = redirect_uri.scheme() == "https";
         Self {
             client_name: name.to_owned(),
             redirect_uris: vec![redirect_uri.to_string()],
             grant_types: vec!["authorization_code", "refresh_token"],
             response_types: vec!["code"],
             token_endpoint_auth_method: method.as_str(),
-            application_type: if remote_web { "web" } else { "native" },
+            application_type: application_type(redirect_uri),
             scope: None,
             dpop_bound_access_tokens: false,
         }

@@ -33,6 +33,9 @@ pub(super) async fn run(name: &str, client: Client, session: Session, url: &str)
         "guide_16" => guide_16(client, session, url).await,
         "guide_17" => guide_17(client, session, url).await,
         "guide_18" => guide_18(client, session, url).await,
+        "guide_19" => guide_19(client, session, url).await,
+        "guide_20" => guide_20(client, session, url).await,
+        "guide_21" => guide_21(client, session, url).await,
         other => Err(format!("no block {other}").into()),
     }
 }
@@ -231,6 +234,43 @@ async fn guide_17(client: Client, session: Session, url: &str) -> Result<(), Blo
 }
 
 async fn guide_18(client: Client, session: Session, url: &str) -> Result<(), BlockError> {
+    let begun = client
+        .login(url)
+        .account("user-42")                                    // from your own session
+        .redirect_uri("https://app.example/callback".parse()?)
+        .return_to("/settings")
+        .begin()
+        .await?;
+    let location = begun.url;
+    let cookie = format!(
+        "mcp_login={}; Max-Age=600; Path=/callback; Secure; HttpOnly; SameSite=Lax",
+        begun.browser_secret.expose(),
+    );
+    Ok(())
+}
+
+async fn guide_19(client: Client, session: Session, url: &str) -> Result<(), BlockError> {
+    use mcp_client_oauth::Secret;
+    
+    let callback = "https://app.example/callback?code=…&state=…&iss=…".parse()?;
+    let cookie = Secret::new("…".to_owned());
+    let session = client.finish(&callback, &cookie).await?;
+    let location = session.return_to().unwrap_or("/");
+    println!("connected {}", session.key());
+    Ok(())
+}
+
+async fn guide_20(client: Client, session: Session, url: &str) -> Result<(), BlockError> {
+    use mcp_client_oauth::flow::client_metadata_document;
+    
+    let id = "https://app.example/client.json".parse()?;
+    let callback = "https://app.example/callback".parse()?;
+    let document = client_metadata_document(&id, "My App", &[callback], None)?;   // serve it at `id`
+    let login = client.login(url).client_metadata_url(id, None);
+    Ok(())
+}
+
+async fn guide_21(client: Client, session: Session, url: &str) -> Result<(), BlockError> {
     use mcp_client_oauth::{Client, TokenStore};
     
     let client = Client::builder()

@@ -50,7 +50,8 @@ fn grants(fixture: &Fixture, pair: &KeyPair) -> [Grant; 3] {
     let id_token = fixture.testbed.id_token(&json!({})).unwrap();
     let issuer = fixture.testbed.identity_provider().unwrap();
     let endpoint = format!("{issuer}/oauth2/token");
-    let at_idp = PreregisteredClient::new("at-idp", None).with_private_key(private_key(pair));
+    let mut at_idp = PreregisteredClient::new("at-idp", None);
+    at_idp.private_key = Some(private_key(pair));
     let idp = IdentityProvider::new(Issuer::from(issuer), &endpoint, &at_idp, given(&id_token));
     [
         Grant::ClientCredentials,

@@ -121,7 +121,8 @@ async fn a_refresh_is_signed_for_a_registered_client_and_for_one_with_a_document
     documented.document = Some(DOCUMENT.parse().unwrap());
     documented.document_key = Some(key(&pair));
     let mut registered = IdentityOptions::default();
-    let signer = PreregisteredClient::new("signer", None).with_private_key(key(&pair));
+    let mut signer = PreregisteredClient::new("signer", None);
+    signer.private_key = Some(key(&pair));
     registered.preregistered = Some(signer);
     for (client_id, known) in [(DOCUMENT, documented), ("signer", registered)] {
         let identity = identify(&fixture.platform, &discovery, &known, None, None);

@@ -1,6 +1,6 @@
 //! A tool that needs a wider scope: the server requests it, the user approves, and the call succeeds.
 
-use mcp_client_oauth::{Session, platform::ReqwestClient};
+use mcp_client_oauth::{Error, Session, flow::Scope, platform::ReqwestClient};
 use mcp_oauth_testbed::Peer;
 use serde_json::json;
 
@@ -40,8 +40,9 @@ pub(super) async fn run(demo: &mut DemoContext) -> Result<Session, Failure> {
     );
     demo.show("notes", notes.join("; "));
     demo.check("the server rejected the call for its scope (403)", refused)?;
-    let wider =
-        scope.is_some_and(|scope| scope.contains("notes:read") && scope.contains("notes:write"));
+    let both = "notes:read notes:write".parse::<Scope>();
+    let both = both.map_err(Error::from)?;
+    let wider = scope.is_some_and(|scope| both.missing_from(&scope).is_none());
     demo.check(
         "the login requested the old and the new scope together",
         wider,

@@ -137,7 +137,8 @@ impl RequestBuilder {
     /// # async fn run(session: mcp_client_oauth::Session) -> Result<(), Box<dyn std::error::Error>> {
     /// use mcp_client_oauth::platform::Body;
     ///
-    /// let file = Body::from(std::fs::read("notes.csv")?.into());      // or any `http_body::Body`
+    /// let file = bytes::Bytes::from(std::fs::read("notes.csv")?);
+    /// let file = Body::from(file);                     // or `Body::new` with any `http_body::Body`
     /// let response = session.post("import").body_stream(file).send().await?;
     /// # Ok(())
     /// # }

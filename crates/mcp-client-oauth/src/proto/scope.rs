@@ -21,7 +21,7 @@ pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 ///
 /// let scope: Scope = "notes:read notes:write notes:read".parse()?;
 /// assert_eq!(scope.to_string(), "notes:read notes:write");
-/// # Ok::<(), mcp_client_oauth::error::ScopeError>(())
+/// # Ok::<(), mcp_client_oauth::Error>(())
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]

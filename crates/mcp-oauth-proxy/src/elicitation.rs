@@ -24,7 +24,7 @@ const STATE: &str = "requestState";
 const RESPONSES: &str = "inputResponses";
 
 /// A login that is requested from the user through the client. It has no `Debug`, because the link works
-/// for whoever has it.
+/// for each program that has it.
 pub(crate) struct Elicitation {
     /// The random id.
     pub(crate) id: String,

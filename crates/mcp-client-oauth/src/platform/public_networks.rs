@@ -15,7 +15,7 @@ use super::{
 use crate::server_url::ServerUrl;
 
 impl Platform {
-    /// Limits every request to public addresses, whoever named its URL.
+    /// Limits every request to public addresses, also to a URL that the user named.
     #[must_use]
     pub(crate) fn public_networks_only(mut self) -> Self {
         self.http = Arc::new(PublicNetworks(self.http));

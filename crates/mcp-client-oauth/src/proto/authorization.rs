@@ -95,7 +95,7 @@ impl<'a> AuthorizationRequest<'a> {
 
 /// A request that was sent to the browser. It is consumed when its callback is accepted.
 ///
-/// It is written as JSON with its secrets: whoever stores it has to encrypt it, and to remove it before it
+/// It is written as JSON with its secrets: its store has to encrypt it, and to remove it before it
 /// is accepted, so that it is accepted once.
 #[derive(Debug, Deserialize, Serialize)]
 #[expect(

@@ -1,5 +1,5 @@
-//! A client that takes server URLs from its users: it sends requests to public addresses only, whoever
-//! named the URL (MCP security best practices, Server-Side Request Forgery).
+//! A client that takes server URLs from its users: it sends requests to public addresses only, also
+//! to a URL that a user typed (MCP security best practices, Server-Side Request Forgery).
 
 use std::{
     future::IntoFuture as _,

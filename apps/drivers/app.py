@@ -41,6 +41,10 @@ class App:
     def prepare(self):
         """Writes the settings that a user of the app already has."""
 
+    def add_url(self, url):
+        """Adds the entry of a server that needs no login."""
+        raise NotImplementedError
+
     def entry(self, via):
         """Returns why the app does not accept the entry, or none."""
         return self.connects()

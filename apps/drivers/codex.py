@@ -20,7 +20,7 @@ wire_api = "responses"
 
 class Codex(App):
     name, title, package = "codex", "Codex", "@openai/codex"
-    vias = ["proxy", "headers"]
+    vias = ["proxy", "headers", "listen"]
     has_session = True
 
     def command(self):
@@ -39,9 +39,12 @@ class Codex(App):
         listed = self.run("mcp", "list", "--json")
         entries = json.loads(listed[listed.index("[\n") :])
         entry = next((entry for entry in entries if entry["name"] == NAME), None)
-        kind = {"proxy": "stdio", "headers": "streamable_http"}[via]
+        kind = "stdio" if via == "proxy" else "streamable_http"
         accepted = entry and entry["enabled"] and entry["transport"]["type"] == kind
         return None if accepted else f"listed as {entry}"
+
+    def add_url(self, url):
+        self.run("mcp", "add", NAME, "--url", url)
 
     def connects(self):
         session = AppServer(self)

@@ -4,6 +4,7 @@ import re
 
 from . import leaks
 from .elicitation import Elicitations
+from .endpoint import Endpoint
 from .home import Home
 from .model import Call, ScriptedModel, text_of
 from .testbed import Testbed
@@ -23,8 +24,8 @@ CHECKS = {
     "five": "five commands",
 }
 # A headers helper cannot widen a scope, and nothing is shown that the user could decline.
-PROXY_ONLY = ["step_up", "declined"]
-# The checks in which the app shows one elicitation of `proxy`.
+NOT_WITH_HEADERS = ["step_up", "declined"]
+# The checks in which the app shows one elicitation of the proxy.
 ELICITED = ["step_up", "login", "declined"]
 LIFETIME = 300
 PASSES = "passes"
@@ -39,12 +40,16 @@ def run(app_type, via, journal):
     home = Home(f"{app_type.name}-{via}")
     log = open(home.path / "testbed.log", "ab")
     testbed = Testbed(LIFETIME, log)
-    outcomes = {}
+    outcomes, endpoint = {}, None
     try:
         app = app_type(home)
         app.prepare()
         home.mcp_oauth("login", "notes", testbed.url)
-        home.mcp_oauth("install", "--app", app.name, "notes", *(["--via", via] if via != "proxy" else []))
+        if via == "listen":
+            endpoint = Endpoint(home)
+            app.add_url(endpoint.url)
+        else:
+            home.mcp_oauth("install", "--app", app.name, "notes", "--via", via)
         outcomes["entry"] = guarded(lambda: app.entry(via))
         outcomes["connects"] = guarded(app.connects)
         if app.has_session:
@@ -52,6 +57,8 @@ def run(app_type, via, journal):
     except Exception as error:
         outcomes["run"] = str(error)
     finally:
+        if endpoint:
+            endpoint.stop()
         testbed.stop()
         log.close()
         home.remove()
@@ -80,7 +87,7 @@ def converse(app, via, testbed, outcomes, journal):
             outcomes[check] = outcome_of(check, text_of(result))
         for check, _ in steps[len(model.results) :]:
             outcomes[check] = "the call was not made"
-        for check in ELICITED if via == "proxy" else []:
+        for check in ELICITED if via != "headers" else []:
             if outcomes[check] == PASSES and elicitations.shown[check] != 1:
                 outcomes[check] = f"the app has shown {elicitations.shown[check]} elicitations"
         if elicitations.problems:
@@ -128,7 +135,7 @@ def script(home, via, testbed, elicitations):
         ("declined", whoami("the login is revoked, and the user declines", revoke("decline"))),
         ("later", whoami("`mcp-oauth login notes --force` in a terminal", log_in)),
     ]
-    return [step for step in steps if via == "proxy" or step[0] not in PROXY_ONLY]
+    return [step for step in steps if via != "headers" or step[0] not in NOT_WITH_HEADERS]
 
 
 def outcome_of(check, text):

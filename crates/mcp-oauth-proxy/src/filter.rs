@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::error::ProxyError;
 
 /// Patterns of tool names, in which `*` matches any text.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Filter(Vec<String>);
 
 impl Filter {

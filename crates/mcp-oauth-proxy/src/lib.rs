@@ -76,8 +76,11 @@
 //! [`Host::user_browser`] whether the browser of its user can open the link.
 //!
 //! Other clients get the tool `log_in`, and the link in texts: the host opens the browser as soon as the
-//! server requires a login. Over [`Proxy::serve_http`] a client of MCP 2025-11-25 is one of them, because it
-//! has no session before the login.
+//! server requires a login.
+//!
+//! Over [`Proxy::serve_http`] a client that declares URL elicitation in `initialize` has a session of the
+//! proxy, so that it can be sent an elicitation before the server accepts a request of it. The requests of
+//! other clients are forwarded as they are, and get an error with the link while a login is required.
 
 mod call_login;
 mod connection;
@@ -87,6 +90,9 @@ mod filter;
 mod forward;
 mod header_params;
 mod host;
+mod http_response;
+mod http_session;
+mod http_sessions;
 mod jsonrpc;
 mod legacy_sse;
 mod lines;

@@ -21,9 +21,12 @@ use crate::{
     elicitation::{is_declared_in, may_require_input},
     error::ProxyError,
     host::UserBrowser,
+    http_response::{json_response, text_response},
+    http_sessions::HttpSessions,
     jsonrpc::{LOGIN_REQUIRED, Message, SERVER_ERROR, error_response},
     lines::LONGEST_LINE,
     offline_responses::{Reason, offline_response},
+    settings::Settings,
 };
 
 /// The number of concurrent connections.
@@ -55,9 +58,8 @@ pub(crate) struct Endpoint {
     address: SocketAddr,
     /// The bearer token that a client must send, if any.
     bearer: Option<Secret<String>>,
-    timeout: Duration,
-    /// The time that a call waits for a login.
-    login_wait: Duration,
+    settings: Settings,
+    sessions: HttpSessions,
 }
 
 impl Endpoint {
@@ -65,15 +67,14 @@ impl Endpoint {
         connection: ServerConnection,
         address: SocketAddr,
         bearer: Option<Secret<String>>,
-        timeout: Duration,
-        login_wait: Duration,
+        settings: Settings,
     ) -> Self {
         Self {
+            sessions: HttpSessions::new(connection.clone(), settings.clone()),
             connection,
             address,
             bearer,
-            timeout,
-            login_wait,
+            settings,
         }
     }
 
@@ -131,12 +132,15 @@ impl Endpoint {
                 );
             }
         };
+        if let Some(response) = self.sessions.respond(&head, &body).await {
+            return response;
+        }
         let mut outgoing = Outgoing {
             method: head.method,
             url,
             headers: end_to_end_headers(&head.headers),
             body,
-            timeout: self.timeout,
+            timeout: self.settings.limits.timeout,
         };
         let mut call = self.call(&mut outgoing);
         loop {
@@ -161,14 +165,19 @@ impl Endpoint {
         }
     }
 
-    /// Returns the call of a client that shows a login to the user, and reads the action of the user from it.
-    /// A client of MCP 2025-11-25 has no session before the login, so it cannot get requests.
+    /// Returns the call of a client of MCP 2026-07-28 that shows a login to the user, and reads the action of
+    /// the user from it. A client of MCP 2025-11-25 that does so has a session in `sessions`.
     fn call(&self, outgoing: &mut Outgoing) -> Option<Call> {
         memchr::memmem::find(&outgoing.body, b"elicitation")?;
         let message = Message::parse(&outgoing.body).ok()?;
         let is_shown = may_require_input(&message) && is_declared_in(&message);
-        let call = is_shown
-            .then(|| Call::new(self.connection.clone(), Arc::new(message), self.login_wait))?;
+        let call = is_shown.then(|| {
+            Call::new(
+                self.connection.clone(),
+                Arc::new(message),
+                self.settings.login_wait,
+            )
+        })?;
         outgoing.body = call.message.line.clone();
         Some(call)
     }
@@ -283,14 +292,6 @@ impl Endpoint {
     }
 }
 
-fn json_response(status: StatusCode, line: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::from(line));
-    *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
-}
-
 /// Returns the values of `Host` that name this endpoint, without the port too if it is 80.
 fn own_hosts(address: SocketAddr) -> Vec<String> {
     let port = address.port();
@@ -322,12 +323,6 @@ fn end_to_end_headers(headers: &HeaderMap) -> HeaderMap {
     }
     passed.remove("keep-alive");
     passed
-}
-
-fn text_response(status: StatusCode, why: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(Bytes::from_static(why.as_bytes())));
-    *response.status_mut() = status;
-    response
 }
 
 #[cfg(test)]

@@ -110,24 +110,16 @@ impl Proxy {
             return Err(ProxyError::CannotHideTools);
         }
         let _closing = self.connection.close_on_drop();
-        let Settings {
-            limits, login_wait, ..
-        } = self.settings;
         // A client that cannot open a login is known only when its request has failed.
         self.connection.set_opens_by_client(true);
-        Endpoint::new(
-            self.connection,
-            address,
-            self.bearer,
-            limits.timeout,
-            login_wait,
-        )
-        .serve(listener)
-        .await;
+        Endpoint::new(self.connection, address, self.bearer, self.settings)
+            .serve(listener)
+            .await;
         Ok(())
     }
 
     async fn serve_lines(self, lines: Lines) {
+        let _closing = self.connection.close_on_drop();
         serving::serve(self.connection, self.settings, lines).await;
     }
 }

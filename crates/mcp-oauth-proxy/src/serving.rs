@@ -1,4 +1,4 @@
-//! Serves a client on stdio until it ends.
+//! Serves a client until it ends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,6 @@ pub(crate) async fn serve(connection: ServerConnection, settings: Settings, line
         tasks,
     } = lines;
     let clock = Arc::clone(&connection.platform().clock);
-    let closing = connection.close_on_drop();
     {
         let client = McpClient::new(connection, out.clone(), settings);
         let mut work = JoinSet::new();
@@ -44,7 +43,7 @@ pub(crate) async fn serve(connection: ServerConnection, settings: Settings, line
         }
         work.shutdown().await;
     }
-    drop((closing, out));
+    drop(out);
     // The writer ends with its last sender.
     tokio::select! {
         _written = written => {}

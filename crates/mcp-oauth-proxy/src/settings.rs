@@ -40,8 +40,8 @@ impl Limits {
 /// give up a call after a minute.
 pub(crate) const LOGIN_WAIT: Duration = Duration::from_secs(50);
 
-/// The settings of a proxy on stdio.
-#[derive(Debug)]
+/// How the messages of a client are handled, on stdio and in an HTTP session.
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) transport: Transport,
     pub(crate) limits: Limits,

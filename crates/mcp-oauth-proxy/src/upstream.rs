@@ -17,4 +17,5 @@ mod session;
 mod state;
 mod stream;
 
+pub(crate) use http::SESSION;
 pub(crate) use state::{InitializedAction, Upstream};

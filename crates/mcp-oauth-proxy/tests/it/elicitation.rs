@@ -73,7 +73,7 @@ pub(crate) fn assert_no_secrets(testbed: &Testbed, received: &str, logins: &[Url
     }
 }
 
-async fn action(app: &mut App, elicitation: &Value, action: &str) {
+pub(crate) async fn action(app: &mut App, elicitation: &Value, action: &str) {
     let result = json!({"action": action});
     app.send(&json!({"jsonrpc": "2.0", "id": elicitation["id"], "result": result}))
         .await;

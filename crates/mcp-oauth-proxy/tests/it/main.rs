@@ -8,7 +8,9 @@
 
 mod desktop_app;
 mod elicitation;
+mod http_app;
 mod http_endpoint;
+mod http_sessions;
 mod log_in_tool;
 mod retried_calls;
 mod support;

@@ -98,7 +98,11 @@ impl App {
         // Small, so that messages arrive in several pieces.
         let (app, pipes) = tokio::io::duplex(64);
         let (reader, writer) = tokio::io::split(pipes);
-        let serving = tokio::spawn(proxy.serve(reader, writer));
+        Self::over(app, tokio::spawn(proxy.serve(reader, writer)))
+    }
+
+    /// Returns an app with this end of the pipes; `serving` has the other end.
+    pub(crate) fn over(app: DuplexStream, serving: JoinHandle<()>) -> Self {
         let (reader, writer) = tokio::io::split(app);
         Self {
             lines: BufReader::new(reader).lines(),

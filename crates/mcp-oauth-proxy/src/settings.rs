@@ -40,7 +40,7 @@ impl Limits {
 /// give up a call after a minute.
 pub(crate) const LOGIN_WAIT: Duration = Duration::from_secs(50);
 
-/// How the messages of a client are handled, on stdio and in an HTTP session.
+/// The settings of a proxy on stdio, and of each session over HTTP.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) transport: Transport,

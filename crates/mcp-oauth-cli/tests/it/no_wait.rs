@@ -237,6 +237,8 @@ async fn a_url_completes_the_login_that_it_belongs_to() {
         .ended(3);
     let error = &mixed.json()["error"];
     assert_eq!(error["code"], "other_login");
+    let message = "this URL belongs to another login, or to one that was begun again since";
+    assert_eq!(error["message"], message);
     let hint = format!(
         "open the URL that was printed last, or begin again: mcp-oauth login notes {} --no-wait",
         home.url()

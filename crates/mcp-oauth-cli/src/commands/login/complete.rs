@@ -77,15 +77,18 @@ fn refused(context: &Context, error: Error, begun: Option<&BegunLogin>) -> Failu
     let again = begun.filter(|_| rendered.exit == Exit::LogIn);
     let again = again.map(|begun| begun.command.clone());
     let again = again.or(rendered.hint);
-    let hint = match again {
-        Some(again) if is_of_other => Some(format!(
-            "open the URL that was printed last, or begin again: {again}"
-        )),
-        again => again,
+    // The library speaks of a browser, which stands for the secret of a begun login here.
+    let (message, hint) = if is_of_other {
+        let message = "this URL belongs to another login, or to one that was begun again since";
+        let hint = again
+            .map(|again| format!("open the URL that was printed last, or begin again: {again}"));
+        (message.to_owned(), hint)
+    } else {
+        (rendered.message, again)
     };
     Failure::Other {
         code: rendered.code,
-        message: rendered.message,
+        message,
         hint,
         exit: rendered.exit,
     }

@@ -71,7 +71,7 @@ async fn a_login_is_begun_in_one_process_and_completed_in_another() {
 async fn both_steps_report_in_json() {
     let home = Home::new().await;
     let url = home.url();
-    let begin = [
+    let typed = [
         "login",
         "notes",
         &url,
@@ -80,7 +80,7 @@ async fn both_steps_report_in_json() {
         "work",
         "--json",
     ];
-    let begun = home.run(&begin).await.succeeded().json();
+    let begun = home.run(&typed).await.succeeded().json();
     assert_eq!(
         (&begun["name"], &begun["account"]),
         (&"notes".into(), &"work".into())
@@ -108,7 +108,7 @@ async fn another_host_with_the_same_store_completes_the_login() {
     let home = Home::with(Testbed::builder().client("me", Some("planted-client-secret"))).await;
     let url = home.url();
     let store = format!("file:{}", home.path("shared").display());
-    let begin = [
+    let typed = [
         "login",
         "notes",
         &url,
@@ -119,7 +119,7 @@ async fn another_host_with_the_same_store_completes_the_login() {
         &store,
     ];
     let secret = ("MCP_OAUTH_CLIENT_SECRET", "planted-client-secret");
-    let begun = home.run_with(secret.0, secret.1, &begin).await.succeeded();
+    let begun = home.run_with(secret.0, secret.1, &typed).await.succeeded();
     begun.says(&format!("login --complete notes --store {store}"));
     let callback = approve(&begun.stdout.trim_end().parse().unwrap()).await;
     let other = home.path("other-host").display().to_string();
@@ -284,8 +284,8 @@ async fn a_pending_login_moves_to_another_store_with_the_tokens() {
 async fn a_login_is_not_begun_in_a_store_that_ends_with_the_process() {
     let home = Home::new().await;
     let url = home.url();
-    let begin = ["login", "notes", &url, "--no-wait", "--store", "memory:"];
-    let refused = home.run(&begin).await.ended(2);
+    let typed = ["login", "notes", &url, "--no-wait", "--store", "memory:"];
+    let refused = home.run(&typed).await.ended(2);
     refused.says("the store in memory ends with this process");
     assert!(home.testbed.requests().is_empty());
 }

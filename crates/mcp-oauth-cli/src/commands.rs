@@ -54,7 +54,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Config(typed) => install::run(&context, &typed.into()).await,
         Command::Uninstall(typed) => uninstall::run(&context, &typed),
         Command::Bundle(typed) => bundle::run(&context, &typed),
-        Command::Paste => login::complete(&context).await,
+        Command::Paste => Box::pin(login::complete(&context, None)).await,
         Command::Proxy(proxy) => proxy::run(&context, *proxy).await,
         // On the heap: it has a login too.
         Command::Renew(typed) => Box::pin(headers::renew(&context, &typed)).await,

@@ -90,6 +90,8 @@ fn code_of(error: &Error) -> &'static str {
         Error::Authorization(AuthorizationError::Denied(_)) => "denied",
         Error::Authorization(AuthorizationError::CodeExpired) => "code_expired",
         Error::Authorization(AuthorizationError::TimedOut(_)) => "timed_out",
+        Error::Authorization(AuthorizationError::NotPending) => "not_pending",
+        Error::Authorization(AuthorizationError::OtherBrowser) => "other_login",
         Error::Authorization(AuthorizationError::ScopeNotGranted { .. }) => "insufficient_scope",
         Error::Authorization(_) => "authorization",
         Error::TokenExchange { .. } => "token_exchange",

@@ -41,6 +41,7 @@ mod directory;
 mod files;
 mod header;
 mod key_wrapping;
+mod known_records;
 mod master_key;
 #[cfg_attr(unix, path = "encrypted/permissions_unix.rs")]
 #[cfg_attr(not(unix), path = "encrypted/permissions_other.rs")]

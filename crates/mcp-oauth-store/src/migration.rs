@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::{
     Backend, LockGuard, NameQuery, Revision, StoredEntry, TokenStorageError, all_names,
-    names::{describe, is_registration},
+    names::{describe, is_login, is_registration},
 };
 
 /// The treatment of a login that the other store has too, with other tokens.
@@ -112,9 +112,12 @@ pub async fn copy(
     if !different.is_empty() {
         return Err(MigrationError::Different(different));
     }
-    let names = copied.copies.iter().map(|entry| &entry.name);
-    copied.registrations = names.filter(|name| is_registration(name)).count();
-    copied.logins = copied.copies.len() - copied.registrations;
+    // Pending logins, and entries of the application, are moved too and are neither.
+    let count = |is_kind: fn(&str) -> bool| {
+        let entries = copied.copies.iter();
+        entries.filter(|entry| is_kind(&entry.name)).count()
+    };
+    (copied.logins, copied.registrations) = (count(is_login), count(is_registration));
     Ok(copied)
 }
 

@@ -101,6 +101,10 @@ impl NamePage {
     }
 }
 
+pub(crate) fn is_login(name: &str) -> bool {
+    name.starts_with(LOGIN)
+}
+
 pub(crate) fn is_registration(name: &str) -> bool {
     name.starts_with(CLIENT)
 }

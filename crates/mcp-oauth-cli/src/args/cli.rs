@@ -344,14 +344,16 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_completed_without_other_arguments() {
+    fn a_login_is_completed_with_its_name_and_no_other_arguments() {
         let parse = |line: &str| {
             let typed = ["mcp-oauth", "login"].into_iter().chain(line.split(' '));
             Cli::try_parse_from(typed)
         };
         assert!(parse("--complete --json --data-dir /data").is_ok());
+        assert!(parse("--complete notes").is_ok());
         for refused in [
-            "notes",
+            "notes https://mcp.example.com/mcp",
+            "notes --no-wait",
             "--scope a",
             "--device",
             "--force",
@@ -362,6 +364,14 @@ mod tests {
                 parse(&format!("{refused} --complete")).is_err(),
                 "{refused}"
             );
+        }
+    }
+
+    #[test]
+    fn only_a_login_in_a_browser_is_begun_without_waiting() {
+        for refused in ["--device", "--client-credentials", "--workload-token f"] {
+            let line = format!("mcp-oauth login notes --no-wait {refused}");
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{refused}");
         }
     }
 

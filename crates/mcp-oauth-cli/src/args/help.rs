@@ -52,7 +52,7 @@ Examples:
 Exit code: 0 if every check holds, else 1.";
 
 pub(super) const LOGIN_USAGE: &str = "mcp-oauth login [OPTIONS] <NAME> [URL]
-       mcp-oauth login --complete";
+       mcp-oauth login --complete [NAME]";
 
 pub(super) const LOGIN: &str = "\
 Examples:
@@ -61,7 +61,8 @@ Examples:
   mcp-oauth login https://mcp.example.com/mcp  derive the name from the host
   mcp-oauth login notes --scope 'notes:read notes:write'
   mcp-oauth login notes --device               show a code to enter on another device
-  mcp-oauth login --complete                   enter the URL that a remote browser ended on
+  mcp-oauth login notes --no-wait              print the URL, and end without waiting
+  mcp-oauth login --complete                   enter the URL that the browser ended on
 
 Other kinds of login:
   mcp-oauth login robot https://mcp.example.com/mcp --client-credentials --client-id robot \\
@@ -82,7 +83,11 @@ A valid login that has the scope is reused without opening a browser, unless --f
 --account for another login.
 At the end of a login the browser loads a page of 127.0.0.1. In a browser on another machine that
 page fails to load: copy its URL, run `login --complete` on the machine where the login (or the
-proxy) waits, and enter the URL there. It is read from the terminal or from stdin.";
+proxy) waits, and enter the URL there. It is read from the terminal or from stdin.
+With --no-wait nothing waits: stdout has the URL to open, and the page of 127.0.0.1 fails to load in
+every browser. `login --complete` completes the login with its URL, in any process with the same
+token store. The login is kept there, encrypted, for ten minutes or --timeout. A further one of the
+same name replaces it.";
 
 pub(super) const LIST: &str = "\
 Examples:

@@ -13,6 +13,10 @@ use super::{
 
 /// `login`.
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Login {
     /// A name of your choice, or the URL alone.
     #[arg(value_name = "NAME", required_unless_present = "complete")]
@@ -45,17 +49,22 @@ pub(crate) struct Login {
     pub(crate) redirect_uri: Option<Url>,
     /// Wait at most this long for the login, as in `90s` or `10m`.
     ///
-    /// Without this option, five minutes.
+    /// Without this option, five minutes; ten with --no-wait.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Log in again: run discovery again, and register a new client.
     #[arg(long)]
     pub(crate) force: bool,
+    /// Begin the login, print its URL, and end; `login --complete` completes it.
+    #[arg(long, conflicts_with_all = ["device", "client_credentials", "workload_token", "idp"])]
+    pub(crate) no_wait: bool,
     /// Complete a pending login with the URL that its browser ended on.
+    ///
+    /// The URL is read from the terminal or from stdin.
     #[arg(
         long,
         conflicts_with_all = [
-            "name", "url", "scopes", "client_secret_stdin", "port", "redirect_uri", "timeout", "force",
+            "url", "no_wait", "scopes", "client_secret_stdin", "port", "redirect_uri", "timeout", "force",
             "LoginFlags", "GrantFlags", "IdpFlags", "QuirkFlags",
         ],
     )]
@@ -85,6 +94,7 @@ impl Login {
             redirect_uri: None,
             timeout: None,
             force: false,
+            no_wait: false,
             complete: false,
             grant: GrantFlags::default(),
             idp: IdpFlags::default(),

@@ -145,6 +145,7 @@ impl Proxy {
             quirks: self.quirks.clone(),
             timeout: self.auth_timeout,
             force: false,
+            no_wait: false,
             complete: false,
         }
     }

@@ -15,7 +15,13 @@ pub(super) struct Flag {
 const CONFLICTS: [(&str, &[&str]); 9] = [
     (
         "--device",
-        &["--port", "--redirect-uri", "--no-browser", NON_INTERACTIVE],
+        &[
+            "--port",
+            "--redirect-uri",
+            "--no-browser",
+            "--no-wait",
+            NON_INTERACTIVE,
+        ],
     ),
     ("--no-browser", &["--device", NON_INTERACTIVE]),
     ("--port", &["--redirect-uri", "--device"]),
@@ -27,11 +33,16 @@ const CONFLICTS: [(&str, &[&str]); 9] = [
     ),
     (
         "--client-credentials",
-        &["--device", "--workload-token", "--reuse-login"],
+        &["--device", "--workload-token", "--reuse-login", "--no-wait"],
     ),
     (
         "--workload-token",
-        &["--device", "--client-credentials", "--reuse-login"],
+        &[
+            "--device",
+            "--client-credentials",
+            "--reuse-login",
+            "--no-wait",
+        ],
     ),
     ("--resource", &["--no-resource"]),
 ];

@@ -346,7 +346,7 @@ mod tests {
     /// Command lines; a `_` stands for a blank within an argument.
     const LINES: [&str; 6] = [
         "login a https://a.example/mcp --scope x_y --client-id it's_me --client-secret-stdin \
-         --port 80 --timeout 90s --legacy --allow-http --force --dpop --reuse-login --no-browser \
+         --port 80 --timeout 90s --legacy --allow-http --force --no-wait --dpop --reuse-login --no-browser \
          --no-resource --scope-on-refresh --form-encoded-responses --assume-pkce --assume-bearer \
          --authorize-param a=b_c --login-hint me --accept-issuer _ --data-dir /a_b --store file",
         "login a --client-metadata-url https://x.example/c --redirect-uri http://127.0.0.1/x \

@@ -103,6 +103,8 @@ fn switches(login: &Login) -> Vec<Flag> {
         ("--legacy", common.legacy),
         ("--allow-http", common.allow_http),
         ("--force", login.force),
+        // A login that was begun so is begun so again.
+        ("--no-wait", login.no_wait || login.complete),
         ("--device", grant.device),
         ("--client-credentials", grant.client_credentials),
         ("--dpop", grant.dpop),

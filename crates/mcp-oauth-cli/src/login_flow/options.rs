@@ -64,8 +64,10 @@ async fn grant(
     server: &Server,
     store: &TokenStore,
 ) -> Result<Grant, Failure> {
-    let needs_redirect =
-        typed.flags.no_browser || server.port.is_some() || server.redirect_uri.is_some();
+    let needs_redirect = typed.flags.no_browser
+        || typed.no_wait
+        || server.port.is_some()
+        || server.redirect_uri.is_some();
     match server.grant {
         None if context.config.has_browser || needs_redirect => Ok(Grant::Auto),
         None => Ok(Grant::PreferDeviceCode),

@@ -149,7 +149,10 @@ fn grant_kind(typed: &Login, known: Option<GrantKind>) -> Option<GrantKind> {
     if typed.idp.idp.is_some() {
         return Some(GrantKind::Enterprise);
     }
-    let redirects = typed.port.is_some() || typed.redirect_uri.is_some() || typed.flags.no_browser;
+    let redirects = typed.port.is_some()
+        || typed.redirect_uri.is_some()
+        || typed.flags.no_browser
+        || typed.no_wait;
     known.filter(|_| !redirects)
 }
 

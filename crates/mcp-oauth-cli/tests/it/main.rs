@@ -22,6 +22,7 @@ mod login;
 mod migrate;
 mod names;
 mod network;
+mod no_wait;
 mod non_interactive;
 mod proxy;
 mod prune;

@@ -275,21 +275,20 @@ async fn a_client_that_the_server_does_not_know_can_be_registered_again() {
     home.run(&["token", "notes"]).await.succeeded();
 }
 
-/// One line is enough; the input need not end.
+/// One line is enough; the input need not end. The URL has an authorization code, so it is not shown.
 #[tokio::test]
-async fn a_pasted_url_needs_no_end_of_input() {
+async fn the_url_of_a_callback_is_read_without_an_echo() {
     let home = Home::new().await;
-    let mut terminal = Terminal::run(&home, &["login", "--complete"]);
+    let mut terminal = Terminal::control(&home, &["login", "--complete"]);
     terminal
-        .until_it_shows("Enter the URL of the page that the browser ended on")
+        .until_it_shows("URL of the page that the browser ended on")
         .await;
-    terminal.type_line("http://127.0.0.1:1/callback?code=c&state=s");
+    terminal.wait_for_no_echo().await;
+    terminal.type_line("http://127.0.0.1:1/callback?code=planted&state=s");
     let (code, screen) = terminal.end().await;
-    assert_eq!(code, 1, "{screen}");
-    assert!(
-        screen.contains("no login waits at http://127.0.0.1:1 "),
-        "{screen}"
-    );
+    assert_eq!(code, 3, "{screen}");
+    assert!(screen.contains("no login is pending"), "{screen}");
+    assert!(!screen.contains("planted"), "{screen}");
 }
 
 /// `NO_COLOR` removes colours only (<https://no-color.org>).

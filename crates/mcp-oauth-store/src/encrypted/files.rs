@@ -15,6 +15,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{
     directory::{self, Directory, OLD_RECORD_END, RECORD_END},
     header::StoreHeader,
+    known_records::KnownRecords,
     master_key::{self, Opened},
     record::{self, MAX_FILE, RecordError, RecordHeader},
 };
@@ -41,6 +42,8 @@ pub(super) struct Files {
     /// Says whether unfinished files of dead processes were removed. Once is enough, because this process
     /// removes its own.
     swept: AtomicBool,
+    /// The first lines of the records, as this process last read them.
+    known: KnownRecords,
 }
 
 /// The key of a store, or the error of fetching it: the callers that waited for an attempt get its error,
@@ -67,6 +70,7 @@ impl Files {
             failures: AtomicU64::new(0),
             writer: Arc::default(),
             swept: AtomicBool::new(false),
+            known: KnownRecords::default(),
         }
     }
 
@@ -206,13 +210,20 @@ impl Files {
     /// Removes the records that have expired. A writer of records that expire does this, so that there are
     /// only as many of them as are written within one lifetime.
     fn remove_expired(&self, _guard: &WriteGuard) -> Result<(), TokenStorageError> {
-        for hash in self.record_hashes()? {
+        let records = self.record_hashes()?;
+        self.known.retain(&records);
+        for record in &records {
+            if !self.known.may_have_expired(record) {
+                continue;
+            }
             // A corrupt record stays.
-            let header = find(&hash, |file| self.header_in(file));
-            if let Ok(Some((file, header))) = header
-                && header.expiry().is_over()
-            {
-                self.directory.remove(&file)?;
+            let header = find(record, |file| self.header_in(file));
+            if let Ok(Some((file, header))) = header {
+                if header.expiry().is_over() {
+                    self.directory.remove(&file)?;
+                } else if hash(&header.name) == *record {
+                    self.known.note(record, &header);
+                }
             }
         }
         Ok(())
@@ -280,6 +291,10 @@ impl Files {
             if page.names.len() == query.limit() {
                 return Ok(page);
             }
+            if self.known.is_of_other_account(&hash, query) {
+                page.next = Some(hash);
+                continue;
+            }
             let name = self.name_of(&hash).unwrap_or_else(|error| {
                 tracing::warn!("a record is skipped: {error}");
                 None
@@ -298,6 +313,7 @@ impl Files {
             return Ok(None);
         };
         if hash(&header.name) == expected {
+            self.known.note(expected, &header);
             return Ok(Some(header.name.clone()).filter(|_| !header.expiry().is_over()));
         }
         Err(RecordError::Corrupt("it is the file of another record").at(self.path(&file)))

@@ -48,3 +48,32 @@ async fn a_changed_expiry_is_detected() {
         "{error}"
     );
 }
+
+/// Each store keeps what it has read of the files, and the other one changes them.
+#[tokio::test]
+async fn a_record_that_another_process_replaced_is_listed_as_it_is_now() {
+    let home = Home::new();
+    let (files, other) = (home.open(), home.open());
+    let mut query = NameQuery::default();
+    query.account = Some("a".to_owned());
+    let listed = || async { files.names(&query).await.unwrap().names };
+    put_for(&other, "x#a", LONG).await;
+    put_for(&other, "x#b", LONG).await;
+    for _ in 0..2 {
+        assert_eq!(listed().await, ["x#a"]);
+    }
+    other.delete("x#a", None).await.unwrap();
+    assert!(listed().await.is_empty());
+    put_for(&other, "x#a", Duration::ZERO).await;
+    assert!(listed().await.is_empty());
+    put_for(&other, "x#a", LONG).await;
+    assert_eq!(listed().await, ["x#a"]);
+    put_for(&files, "y#a", Duration::ZERO).await;
+    put_for(&files, "z#a", LONG).await;
+    assert_eq!(sorted_names(&other).await, ["x#a", "x#b", "z#a"]);
+    assert_eq!(
+        home.records().len(),
+        3,
+        "the file of an expired record remains"
+    );
+}

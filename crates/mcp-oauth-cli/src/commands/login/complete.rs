@@ -1,93 +1,126 @@
-//! `login --complete`: completes a login that waits on this machine, with the URL that a browser on another
-//! machine ended on. It is for a login without a terminal, such as that of a proxy.
+//! `login --complete`: completes a login with the URL that its browser ended on. It was begun by
+//! `login --no-wait`, or waits on this machine.
 
 use std::{
     io::{BufRead as _, Read as _, stdin},
     path::Path,
-    time::Duration,
 };
 
-use http::{Method, StatusCode};
-use mcp_client_oauth::{
-    Secret, ServerUrl,
-    error::{HttpErrorKind, UntrustedText},
-    platform::{AddressSpace, Request},
-};
-use serde_json::json;
+use mcp_client_oauth::{Error, Secret, error::AuthorizationError};
 use url::Url;
 
+use super::{begun::BegunLogin, conclude::conclude, hand_over::hand_over};
 use crate::{
-    context::Context,
+    context::{Context, is_url, unknown_name},
     error::{Exit, Failure},
-    servers::is_loopback,
-    ui::GOOD,
 };
 
 /// The longest URL in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// The longest time for the login to accept the URL.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-pub(in crate::commands) async fn complete(context: &Context) -> Result<Exit, Failure> {
-    let url = callback(&read(context)?)?;
-    let origin = url.origin().ascii_serialization();
-    let error = url.query_pairs().find(|(name, _)| name == "error");
-    let error = error.map(|(_, error)| UntrustedText::new(&error).to_string());
-    let mut request = Request::new(Method::GET, url, AddressSpace::Loopback);
-    request.deadline = TIMEOUT;
-    request.head_only = true;
-    let response = context.platform.http.send(request).await;
-    let response = response.map_err(|error| match error.cause {
-        HttpErrorKind::Connect(_) => Failure::other(
-            "login_complete",
-            format!("no login waits at {origin} on this machine"),
-            Some("run this on the machine where the login waits, before it times out".to_owned()),
-        ),
-        _ => error.into(),
-    })?;
-    if response.status != StatusCode::SEE_OTHER {
-        return Err(Failure::other(
-            "login_complete",
-            format!("the login that waits at {origin} does not accept this URL"),
-            Some("it belongs to another login: open the URL that is shown now".to_owned()),
+pub(in crate::commands) async fn complete(
+    context: &Context,
+    name: Option<&str>,
+) -> Result<Exit, Failure> {
+    if name.is_some_and(is_url) {
+        return Err(Failure::usage(
+            "the URL of a callback must not be an argument: other users of the machine can see arguments",
+            "enter it after this command, or pipe it to it: mcp-oauth login --complete",
         ));
     }
-    let document = json!({ "handed_over": true, "error": error });
-    context.ui.result(&document, || match &error {
-        None => format!("{GOOD}Handed over{GOOD:#} to the login that waits"),
-        Some(error) => format!("Handed over: the server refused the login (`{error}`)"),
-    });
-    Ok(Exit::Done)
+    // Before anything is awaited, so that Ctrl-C ends the prompt.
+    let url = callback(&read()?)?;
+    let store = context.store().await?;
+    let begun = BegunLogin::find(&store, name).await?;
+    let client = context.client(store.clone());
+    let mut refusal = AuthorizationError::NotPending;
+    for login in &begun {
+        match client.finish(&url, &login.browser_secret).await {
+            Ok(session) => {
+                login.remove(&store).await;
+                return conclude(context, &login.name, login.server.clone(), &session);
+            }
+            // Nothing was changed: the URL may belong to a login of another name.
+            Err(Error::Authorization(AuthorizationError::NotPending)) => {}
+            Err(Error::Authorization(other @ AuthorizationError::OtherBrowser)) => refusal = other,
+            Err(error) => return Err(refused(context, error, Some(login))),
+        }
+    }
+    if let Some(name) = name
+        && begun.is_empty()
+    {
+        let servers = context.servers()?;
+        if servers.find(name).is_none() {
+            return Err(unknown_name(name, &servers));
+        }
+    } else if name.is_none()
+        && matches!(refusal, AuthorizationError::NotPending)
+        && let Some(exit) = hand_over(context, url).await?
+    {
+        return Ok(exit);
+    }
+    let only = if let [only] = &begun[..] {
+        Some(only)
+    } else {
+        None
+    };
+    Err(refused(context, refusal.into(), only))
 }
 
-/// Reads the URL. It has an authorization code, so it is not an argument: other users can see arguments.
-fn read(context: &Context) -> Result<Secret<String>, Failure> {
+/// Returns the failure with the command that begins the login again, if that is what the user has to do.
+fn refused(context: &Context, error: Error, begun: Option<&BegunLogin>) -> Failure {
+    let is_of_other = matches!(
+        error,
+        Error::Authorization(AuthorizationError::OtherBrowser)
+    );
+    let rendered = Failure::from(error).render(Some(&context.known_subject()));
+    let again = begun.filter(|_| rendered.exit == Exit::LogIn);
+    let again = again.map(|begun| begun.command.clone());
+    let again = again.or(rendered.hint);
+    // The library speaks of a browser, which stands for the secret of a begun login here.
+    let (message, hint) = if is_of_other {
+        let message = "this URL belongs to another login, or to one that was begun again since";
+        let hint = again
+            .map(|again| format!("open the URL that was printed last, or begin again: {again}"));
+        (message.to_owned(), hint)
+    } else {
+        (rendered.message, again)
+    };
+    Failure::Other {
+        code: rendered.code,
+        message,
+        hint,
+        exit: rendered.exit,
+    }
+}
+
+/// Reads the URL. It has an authorization code, so it is not an argument, which other users can see, and it is
+/// not echoed.
+fn read() -> Result<Secret<String>, Failure> {
+    let failed = |error| Failure::file("read", Path::new("stdin"), &error);
     if Context::is_interactive() {
-        context
-            .ui
-            .say("Enter the URL of the page that the browser ended on:");
+        let prompt = "URL of the page that the browser ended on (it is not shown): ";
+        return rpassword::prompt_password(prompt)
+            .map(Secret::new)
+            .map_err(failed);
     }
     let mut line = String::new();
     let read = stdin().lock().take(LONGEST).read_line(&mut line);
     let line = Secret::new(line);
-    read.map_err(|error| Failure::file("read", Path::new("stdin"), &error))?;
+    read.map_err(failed)?;
     Ok(line)
 }
 
-/// Parses the URL of a callback: a login waits on this machine, at a loopback address with parameters.
+/// Parses the URL of a callback, which has the `state` of its login (RFC 6749 §4.1.2).
 fn callback(text: &Secret<String>) -> Result<Url, Failure> {
-    let not_callback = || {
+    let url: Option<Url> = text.expose().trim().parse().ok();
+    let has_state = |url: &Url| url.query_pairs().any(|(name, _)| name == "state");
+    url.filter(has_state).ok_or_else(|| {
         Failure::usage(
-            "cannot complete the login: the input is not the URL of a callback on 127.0.0.1 or localhost",
+            "cannot complete the login: the input is not the URL of a callback",
             "copy the whole address bar of the browser at the end of the login",
         )
-    };
-    let server: ServerUrl = text.expose().trim().parse().map_err(|_| not_callback())?;
-    if !is_loopback(server.as_url()) || server.as_url().query().is_none() {
-        return Err(not_callback());
-    }
-    Ok(server.as_url().clone())
+    })
 }
 
 #[cfg(test)]
@@ -95,20 +128,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_callback_is_a_loopback_url_with_parameters() {
+    fn a_callback_is_a_url_with_a_state() {
         let read = |text: &str| callback(&Secret::new(text.to_owned()));
         for good in [
             "http://127.0.0.1:41234/callback?code=c&state=s",
             " http://localhost:41234/callback?error=access_denied&state=s ",
-            "http://[::1]:41234/callback?code=c&state=s",
+            "https://app.example/callback?state=s&code=c",
+            "com.example.app:/callback?code=c&state=s",
         ] {
             assert!(read(good).is_ok(), "{good}");
         }
         for bad in [
+            "",
             "http://127.0.0.1:41234/callback",
-            "https://elsewhere.example/callback?code=c&state=s",
-            "http://elsewhere.example/callback?code=c&state=s",
-            "app://callback?code=c",
+            "https://as.example/callback?code=c",
+            "/callback?code=c&state=s",
             "code=c&state=s",
         ] {
             assert!(read(bad).is_err(), "{bad}");

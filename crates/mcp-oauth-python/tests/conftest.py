@@ -40,6 +40,14 @@ def other_testbed() -> Iterator[Testbed]:
 
 
 @pytest.fixture
+def device_testbed() -> Iterator[Testbed]:
+    """Starts servers that offer the device grant."""
+    servers = Testbed("device")
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
 def dpop_testbed() -> Iterator[Testbed]:
     """Starts servers that require tokens which are bound to a key, and a nonce in each proof."""
     servers = Testbed("dpop")

@@ -58,6 +58,13 @@ pub(crate) fn invalid(name: &str, error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("invalid {name}: {error}"))
 }
 
+/// Returns an error of the store, about a part of it that is not the library's.
+pub(crate) fn storage(message: impl Into<String>) -> PyErr {
+    let nothing = None::<String>;
+    let remedy = remedy(Remedy::Reconfigure);
+    python::TokenStorageError::new_err((message.into(), remedy, nothing.clone(), nothing))
+}
+
 fn remedy(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::LogIn => "log_in",

@@ -16,22 +16,31 @@
 //! | `per_process.rs` | values that a forked process makes again |
 //! | `errors.rs` | the exceptions |
 //! | `logging.rs` | log records for `logging` |
+//! | `flow.rs` | for `compat`: each step of a login alone |
+//! | `named_logins.rs`, `tokens.rs` | for `compat`: the logins of a store by name, and their tokens |
+//! | `explicit_store.rs` | for `compat`: stores that no store spec describes |
+//! | `old_login.rs` | for `compat`: decrypts what the old library has stored |
 //! | `runtime.rs`, `runtime/` | the tokio runtime of a process, and the thread that calls Python |
 
 mod authorization;
 mod client;
 mod document;
 mod errors;
+mod explicit_store;
+mod flow;
 mod grant;
 mod headers;
 mod interaction;
 mod logging;
 mod login;
+mod named_logins;
+mod old_login;
 mod operation;
 mod per_process;
 mod runtime;
 mod session;
 mod store;
+mod tokens;
 
 use pyo3::prelude::pymodule;
 
@@ -45,7 +54,11 @@ mod _native {
         authorization::Authorization,
         client::Client,
         document::client_metadata_document,
+        explicit_store::{client_with_files, client_with_vault, keychain_available},
+        flow::{Flow, resource_metadata_url},
         login::Login,
+        named_logins::{NamedLogins, tokens_of},
+        old_login::{OldKey, read_keychain},
         operation::Operation,
         runtime::{after_fork, shut_down},
         session::Session,

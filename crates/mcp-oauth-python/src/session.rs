@@ -254,7 +254,7 @@ impl Session {
         Operation::new(async move { work(session.library().await?).await })
     }
 
-    fn record(&self) -> Option<Record> {
+    pub(crate) fn record(&self) -> Option<Record> {
         self.0.library.with(Library::record).flatten()
     }
 

@@ -107,7 +107,7 @@ fn split(spec: &str) -> (&str, &str) {
 }
 
 /// Opens files on a thread that may block.
-async fn off_runtime<T: Send + 'static>(
+pub(crate) async fn off_runtime<T: Send + 'static>(
     open: impl FnOnce() -> Result<T, TokenStorageError> + Send + 'static,
 ) -> Result<T, TokenStorageError> {
     spawn_blocking(open)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from .. import Logout, Session, _native
-from .exceptions import DiscoveryError, TokenExchangeError, status_error, step
+from .exceptions import DiscoveryError, NetworkError, TokenExchangeError, status_error, step
 from .oauth_config import OAuthConfig, OAuthTokens
 from .oauth_flow import flow_of, scope_of
 from .token_manager import TokenManager
+
+logger = logging.getLogger(__name__)
 
 #: What `authenticated_request` passes on to the session.
 _PASSED = ("json", "content", "data", "params", "headers", "timeout")
@@ -27,9 +30,9 @@ class OAuthHandler:
 
     def __init__(self, token_manager: TokenManager | None = None) -> None:
         self.token_manager = token_manager or TokenManager()
-        self._sessions: dict[tuple[str, str], Session] = {}
-        self._scopes: dict[tuple[str, str], frozenset[str]] = {}
-        self._locks: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], asyncio.Lock]]
+        #: By name and URL.
+        self._open: dict[str, dict[str, _Open]] = {}
+        self._locks: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], asyncio.Lock]]
         self._locks = weakref.WeakKeyDictionary()
 
     async def ensure_authenticated_mcp(
@@ -66,17 +69,19 @@ class OAuthHandler:
         Returns none if there is no login, or its token has expired; `prepare_headers_for_mcp_server`
         refreshes it. Raises `ValueError` if the name has logins at two servers.
         """
-        found = [key for key in self._sessions if key[0] == server_name]
+        found = self._open.get(server_name)
+        if not found:
+            return None
         if len(found) > 1:
-            urls = ", ".join(url for _, url in found)
             raise ValueError(
-                f"{server_name} has several servers ({urls}): a token must not go to another one"
+                f"{server_name} has several servers ({', '.join(found)}): a token must not go to another one"
             )
-        return self._sessions[found[0]].cached_header() if found else None
+        (opened,) = found.values()
+        return opened.cached_header()
 
     def clear_tokens(self, server_name: str) -> None:
         """Removes the tokens of a name from the store, without the server. It blocks."""
-        self._close(server_name)
+        self._open.pop(server_name, None)
         self.token_manager.delete_tokens(server_name)
 
     async def logout(self, server_name: str, server_url: str | None = None) -> Logout | None:
@@ -84,11 +89,14 @@ class OAuthHandler:
 
         The tokens are removed in any case; the result says whether the server has revoked them.
         """
-        self._close(server_name)
+        self._open.pop(server_name, None)
         manager = self.token_manager
         outcome = None
         if server_url is not None:
-            await manager.prepare(server_name, server_url)
+            try:
+                await manager.prepare(server_name, server_url)
+            except (DiscoveryError, NetworkError) as error:
+                logger.warning("%s: its tokens are not revoked: %s", server_name, error)
             outcome = await manager.client.logout(server_url, account=server_name)
         await asyncio.to_thread(manager.delete_tokens, server_name)
         return outcome
@@ -101,11 +109,11 @@ class OAuthHandler:
         extra_headers: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
         """Returns the headers of a request: `extra_headers`, which is not changed, and `Authorization`."""
-        key = (server_name, server_url)
-        session = self._sessions.get(key)
+        servers = self._open.get(server_name)
+        opened = None if servers is None else servers.get(server_url)
         header = None
-        if session is not None and (not scopes or self._scopes[key].issuperset(scopes)):
-            header = session.cached_header()
+        if opened is not None and (not scopes or opened.scopes.issuperset(scopes)):
+            header = opened.cached_header()
         if header is None:
             session = await self._session(server_name, server_url, scopes)
             header = await session.header()
@@ -178,12 +186,11 @@ class OAuthHandler:
         grant: Literal["browser", "device_code"] = "browser",
     ) -> Session:
         """Returns a session with a valid token. Callers that need the same login share it."""
-        key = (server_name, server_url)
-        async with self._lock(key):
-            session = self._sessions.get(key)
-            covered = session is not None and (not scopes or self._scopes[key].issuperset(scopes))
-            if covered and session is not None and session.cached_header() is not None:
-                return session
+        async with self._lock(server_name, server_url):
+            opened = self._open.get(server_name, {}).get(server_url)
+            before = frozenset() if opened is None else opened.scopes
+            if opened is not None and before.issuperset(scopes or ()) and opened.cached_header():
+                return opened.session
             with step(DiscoveryError):
                 await self.token_manager.prepare(server_name, server_url)
                 client = self.token_manager.client
@@ -196,33 +203,42 @@ class OAuthHandler:
                     server_url, account=server_name, scope=scope, grant=grant, legacy=True
                 )
                 await session.header()
-            self._sessions[key] = session
-            self._scopes[key] = self._scopes.get(key, frozenset()).union(scopes or ())
+            self._keep(server_name, server_url, _Open(session, before.union(scopes or ())))
             return session
 
     async def _configured(self, server_name: str, config: OAuthConfig) -> Session:
-        key = (server_name, config.server_url or config.token_url)
-        async with self._lock(key):
-            session = self._sessions.get(key)
-            if session is None or session.cached_header() is None:
-                client = self.token_manager.client
-                login = flow_of(config, client).login(
-                    client._native, server_name, config.redirect_uri, scope_of(config)
-                )
-                with step(TokenExchangeError):
-                    session = Session(await login)
-                self._sessions[key] = session
+        server_url = config.server_url or config.token_url
+        async with self._lock(server_name, server_url):
+            opened = self._open.get(server_name, {}).get(server_url)
+            if opened is not None and opened.cached_header():
+                return opened.session
+            client = self.token_manager.client
+            login = flow_of(config, client).login(
+                client._native, server_name, config.redirect_uri, scope_of(config)
+            )
+            with step(TokenExchangeError):
+                session = Session(await login)
+            self._keep(server_name, server_url, _Open(session, frozenset(config.scopes)))
             return session
 
-    def _lock(self, key: tuple[str, str]) -> asyncio.Lock:
+    def _keep(self, server_name: str, server_url: str, opened: _Open) -> None:
+        self._open.setdefault(server_name, {})[server_url] = opened
+
+    def _lock(self, *key: str) -> asyncio.Lock:
         """Returns the lock of a login. A lock belongs to one event loop."""
         locks = self._locks.setdefault(asyncio.get_running_loop(), {})
         return locks.setdefault(key, asyncio.Lock())
 
-    def _close(self, server_name: str) -> None:
-        for key in [key for key in self._sessions if key[0] == server_name]:
-            del self._sessions[key]
-            self._scopes.pop(key, None)
+
+class _Open:
+    """An open session, and the scopes that its login was checked for."""
+
+    __slots__ = ("cached_header", "scopes", "session")
+
+    def __init__(self, session: Session, scopes: frozenset[str]) -> None:
+        self.session = session
+        self.scopes = scopes
+        self.cached_header = session.cached_header
 
 
 def _tokens(session: Session) -> OAuthTokens:

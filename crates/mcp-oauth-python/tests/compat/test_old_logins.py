@@ -275,10 +275,14 @@ assert TokenStoreFactory._detect_backend() is TokenStoreBackend.SECRET_SERVICE
 """
 
 
-@pytest.mark.skipif(
-    not (shutil.which("gnome-keyring-daemon") and shutil.which("dbus-run-session")),
+needs_keychain = pytest.mark.skipif(
+    os.environ.get("MCP_OAUTH_TEST_KEYCHAIN") == "skip"
+    or not (shutil.which("gnome-keyring-daemon") and shutil.which("dbus-run-session")),
     reason="there is no gnome-keyring-daemon with dbus-run-session on PATH",
 )
+
+
+@needs_keychain
 def test_a_login_in_the_keychain_is_moved(testbed: Testbed, home: pathlib.Path) -> None:
     tokens, registration = log_in(testbed)
     arguments = (
@@ -292,10 +296,7 @@ def test_a_login_in_the_keychain_is_moved(testbed: Testbed, home: pathlib.Path) 
     assert testbed.logins() == 1
 
 
-@pytest.mark.skipif(
-    not (shutil.which("gnome-keyring-daemon") and shutil.which("dbus-run-session")),
-    reason="there is no gnome-keyring-daemon with dbus-run-session on PATH",
-)
+@needs_keychain
 def test_the_program_with_a_keychain(testbed: Testbed, home: pathlib.Path) -> None:
     program = pathlib.Path(__file__).parent / "programs" / "keychain.py"
     output = run_with_keychain(home, str(program), testbed.url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import urllib.request
 import pytest
 from browser import approve
 
-from testbed import Testbed
+from testbed import ROOT, Testbed
 
 PROGRAMS = pathlib.Path(__file__).parent / "programs"
 SOURCES = pathlib.Path(__file__).parents[2] / "python"
@@ -197,3 +198,50 @@ def register(testbed: Testbed, redirect_uri: str) -> str:
     with urllib.request.urlopen(request, timeout=30) as response:
         client_id: str = json.load(response)["client_id"]
         return client_id
+
+
+def test_a_vault(tmp_path: pathlib.Path) -> None:
+    bao = os.environ.get("MCP_OAUTH_TEST_VAULT") or str(ROOT / ".tools" / "vault" / "bin" / "bao")
+    if not pathlib.Path(bao).exists():
+        pytest.skip("there is no OpenBao to test with")
+    port = free_port()
+    command = [bao, "server", "-dev", "-dev-no-store-token", "-dev-root-token-id=root"]
+    server = subprocess.Popen(
+        [*command, f"-dev-listen-address=127.0.0.1:{port}"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert server.stdout
+        lines = iter(server.stdout.readline, "")
+        assert any("Development mode should NOT be used" in line for line in lines)
+        assert run("vault", f"http://127.0.0.1:{port}", "root") == ["in the Vault: True"]
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+PAGE = ROOT / "docs" / "migration.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_an_example_of_the_migration_page(number: int, testbed: Testbed) -> None:
+    example = EXAMPLES[number].replace("https://mcp.example.com/mcp", testbed.url)
+    ran = subprocess.run(
+        [sys.executable, "-c", example],
+        env={**os.environ, "PYTHONPATH": str(SOURCES)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "notes" in ran.stdout
+    assert testbed.logins() == 1
+
+
+def test_the_migration_page_has_examples() -> None:
+    assert len(EXAMPLES) == 2

@@ -54,7 +54,10 @@ pub(crate) fn client_with_vault(
 ) -> PyResult<Client> {
     let (mount, prefix) = (mount.trim_matches('/'), prefix.trim_matches('/'));
     if mount.is_empty() || prefix.is_empty() {
-        return Err(invalid("vault path", "the mount and the prefix must not be empty"));
+        return Err(invalid(
+            "vault path",
+            "the mount and the prefix must not be empty",
+        ));
     }
     let address = headers::url("vault_url", url)?;
     let label = format!("vault:{}", address.origin().ascii_serialization());
@@ -75,7 +78,9 @@ pub(crate) fn keychain_available() -> Operation {
     Operation::new(async {
         let is_keychain = |kind: &KeyKind| *kind == KeyKind::Keychain;
         let kinds = key_kinds().await;
-        Ok(kinds.iter().any(|(kind, available)| is_keychain(kind) && available.is_ok()))
+        Ok(kinds
+            .iter()
+            .any(|(kind, available)| is_keychain(kind) && available.is_ok()))
     })
 }
 
@@ -103,7 +108,9 @@ async fn files(in_keychain: bool, options: AutoOptions) -> Result<TokenStore, To
         Some(directory) => directory,
         None => EncryptedFileStore::default_dir()?,
     };
-    let key = options.service.map(|service| KeySource::Keychain { service });
+    let key = options
+        .service
+        .map(|service| KeySource::Keychain { service });
     let key = key.unwrap_or_else(KeySource::keychain);
     let open = move || EncryptedFileStore::open(directory, key);
     Ok(TokenStore::new(Arc::new(off_runtime(open).await?)))

@@ -11,9 +11,9 @@ use mcp_client_oauth::{
     Client as Library, Login as LibraryLogin, Secret, ServerUrl,
     error::{AuthorizationError, RegistrationError},
     flow::{
-        self, AccessToken, Challenge, ClientIdentity, Discovery, DiscoveryOptions, EndpointUrl, IdentityOptions,
-        Issuer, PreregisteredClient, Quirks, ResourceParameter, Scope, ServerMetadata, TokenSet,
-        TokenTypeHint,
+        self, AccessToken, Challenge, ClientIdentity, Discovery, DiscoveryOptions, EndpointUrl,
+        IdentityOptions, Issuer, PreregisteredClient, Quirks, ResourceParameter, Scope,
+        ServerMetadata, TokenSet, TokenTypeHint,
     },
     platform::{AddressSpace, Platform},
     store::Record,
@@ -142,8 +142,13 @@ impl Flow {
     /// Exchanges a callback, or the code of one, for tokens. Each request is exchanged once.
     fn exchange(&self, code: String, is_url: bool) -> PyResult<Operation> {
         let pending = self.0.state().pending.take();
-        let Pending { mut callback, exchange } = pending.ok_or_else(|| {
-            PyValueError::new_err("no authorization was requested: call get_authorization_url first")
+        let Pending {
+            mut callback,
+            exchange,
+        } = pending.ok_or_else(|| {
+            PyValueError::new_err(
+                "no authorization was requested: call get_authorization_url first",
+            )
         })?;
         if is_url {
             callback = headers::url("callback", &code)?;
@@ -184,7 +189,12 @@ impl Flow {
         let hint = match hint {
             None | Some("refresh_token") => TokenTypeHint::Refresh,
             Some("access_token") => TokenTypeHint::Access,
-            Some(_) => return Err(invalid("token_type_hint", "use access_token or refresh_token")),
+            Some(_) => {
+                return Err(invalid(
+                    "token_type_hint",
+                    "use access_token or refresh_token",
+                ));
+            }
         };
         Ok(self.operation(|flow| async move {
             let platform = flow.platform().await?;
@@ -207,7 +217,9 @@ impl Flow {
         redirect_uri: Option<&str>,
         scope: Option<&str>,
     ) -> PyResult<Operation> {
-        let redirect_uri = redirect_uri.map(|uri| headers::url("redirect_uri", uri)).transpose()?;
+        let redirect_uri = redirect_uri
+            .map(|uri| headers::url("redirect_uri", uri))
+            .transpose()?;
         let scope: Option<Scope> = scope.map(str::parse).transpose().map_err(exception)?;
         let client = client.clone();
         Ok(self.operation(|flow| async move {
@@ -249,7 +261,11 @@ impl Shared {
         Ok(self.client.library().await?.platform().clone())
     }
 
-    async fn discover(&self, platform: &Platform, challenge: Option<Challenge>) -> PyResult<Discovery> {
+    async fn discover(
+        &self,
+        platform: &Platform,
+        challenge: Option<Challenge>,
+    ) -> PyResult<Discovery> {
         let mut options = self.options.clone();
         options.challenge = challenge;
         let discovery = flow::discover(platform, &self.server, &options).await;
@@ -278,7 +294,11 @@ impl Shared {
     }
 
     /// Returns the client that was registered or given before.
-    async fn identified(&self, platform: &Platform, discovery: &Discovery) -> PyResult<ClientIdentity> {
+    async fn identified(
+        &self,
+        platform: &Platform,
+        discovery: &Discovery,
+    ) -> PyResult<ClientIdentity> {
         let (registered, given) = {
             let state = self.state();
             (state.identity.clone(), state.preregistered.clone())
@@ -302,7 +322,8 @@ impl Shared {
         let discovery = self.discovery(&platform).await?;
         let mut options = IdentityOptions::default();
         options.client_name = client_name;
-        let identity = flow::identify(&platform, &discovery, &options, None, Some(redirect_uri)).await;
+        let identity =
+            flow::identify(&platform, &discovery, &options, None, Some(redirect_uri)).await;
         let identity = identity.map_err(exception)?;
         let client = StoredClient::of(&identity);
         self.state().identity = Some(identity);
@@ -322,7 +343,10 @@ impl Shared {
         callback
             .query_pairs_mut()
             .append_pair("state", &state.unwrap_or_default().1);
-        if discovery.metadata.authorization_response_iss_parameter_supported {
+        if discovery
+            .metadata
+            .authorization_response_iss_parameter_supported
+        {
             let issuer = discovery.issuer().as_str();
             callback.query_pairs_mut().append_pair("iss", issuer);
         }
@@ -350,7 +374,9 @@ impl Shared {
         let state = self.state();
         let given = state.preregistered.as_ref();
         let registered = match &state.identity {
-            Some(ClientIdentity::Registered(client)) => Some((&client.client_id, &client.client_secret)),
+            Some(ClientIdentity::Registered(client)) => {
+                Some((&client.client_id, &client.client_secret))
+            }
             _ => given.map(|client| (&client.client_id, &client.client_secret)),
         };
         if let Some((client_id, secret)) = registered {
@@ -419,7 +445,9 @@ fn metadata(endpoints: &BTreeMap<String, Option<String>>) -> PyResult<ServerMeta
     // The program has named them, as it names a server URL: they may be at any address.
     let endpoint = |name: &str| {
         let url = endpoints.get(name).cloned().flatten();
-        let parse = |url: String| EndpointUrl::parse(&url, AddressSpace::Loopback).map_err(|error| invalid(name, error));
+        let parse = |url: String| {
+            EndpointUrl::parse(&url, AddressSpace::Loopback).map_err(|error| invalid(name, error))
+        };
         url.map(parse).transpose()
     };
     let required = |name: &str| endpoint(name)?.ok_or_else(|| invalid(name, "it is missing"));

@@ -6,7 +6,9 @@
 use mcp_client_oauth::{
     Client as Library, LoginKey, Secret, TokenStore,
     error::TokenStorageError,
-    flow::{self, ClientIdentity, DiscoveryOptions, IdentityOptions, PreregisteredClient, TokenSet},
+    flow::{
+        self, ClientIdentity, DiscoveryOptions, IdentityOptions, PreregisteredClient, TokenSet,
+    },
     store::Record,
 };
 use mcp_oauth_store::{Entry, NameQuery, Revision, all_names};
@@ -74,12 +76,18 @@ impl NamedLogins {
         self.operation(|names| async move {
             let tokens = tokens.into_set(names.now())?;
             let Some(key) = names.only_login(&name).await? else {
-                return names.change(&name, |unbound| unbound.tokens = Some(tokens)).await;
+                return names
+                    .change(&name, |unbound| unbound.tokens = Some(tokens))
+                    .await;
             };
             let mut lock = names.store().lock(&key).await.map_err(exception)?;
             if let Some(mut record) = lock.record().cloned() {
                 record.tokens = tokens;
-                names.store().save(&mut lock, &record).await.map_err(exception)?;
+                names
+                    .store()
+                    .save(&mut lock, &record)
+                    .await
+                    .map_err(exception)?;
             }
             Ok(())
         })
@@ -105,9 +113,15 @@ impl NamedLogins {
     fn names(&self) -> Operation {
         self.operation(|names| async move {
             let keys = names.store().keys().await.map_err(exception)?;
-            let mut found: Vec<_> = keys.iter().filter_map(|key| key.account().map(str::to_owned)).collect();
+            let mut found: Vec<_> = keys
+                .iter()
+                .filter_map(|key| key.account().map(str::to_owned))
+                .collect();
             let backend = &**names.store().backend();
-            for name in all_names(backend, NameQuery::default()).await.map_err(exception)? {
+            for name in all_names(backend, NameQuery::default())
+                .await
+                .map_err(exception)?
+            {
                 if let Some(name) = name.strip_prefix(UNBOUND)
                     && names.unbound(name).await?.0.tokens.is_some()
                 {
@@ -134,7 +148,9 @@ impl NamedLogins {
     /// Stores the client of a name that has no URL.
     fn save_client(&self, name: String, client: StoredClient) -> Operation {
         self.operation(|names| async move {
-            names.change(&name, |unbound| unbound.client = Some(client)).await
+            names
+                .change(&name, |unbound| unbound.client = Some(client))
+                .await
         })
     }
 
@@ -237,7 +253,13 @@ impl Names {
 
     async fn unbound(&self, name: &str) -> PyResult<(Unbound, Option<Revision>)> {
         let entry = format!("{UNBOUND}{name}");
-        let Some(stored) = self.store().backend().get(&entry).await.map_err(exception)? else {
+        let Some(stored) = self
+            .store()
+            .backend()
+            .get(&entry)
+            .await
+            .map_err(exception)?
+        else {
             return Ok((Unbound::default(), None));
         };
         let unbound = serde_json::from_slice(stored.entry.bytes.expose());
@@ -259,9 +281,13 @@ impl Names {
         change(&mut unbound);
         // The buffer does not grow, which would leave a copy of the tokens in memory.
         let mut bytes = Secret::new(Vec::with_capacity(CAPACITY));
-        serde_json::to_writer(bytes.expose_mut(), &unbound).map_err(|error| storage(error.to_string()))?;
+        serde_json::to_writer(bytes.expose_mut(), &unbound)
+            .map_err(|error| storage(error.to_string()))?;
         let content = Entry::new(bytes);
-        backend.put(&entry, revision, &content).await.map_err(exception)?;
+        backend
+            .put(&entry, revision, &content)
+            .await
+            .map_err(exception)?;
         Ok(())
     }
 
@@ -274,10 +300,16 @@ impl Names {
         let mut lock = self.store().lock(key).await.map_err(exception)?;
         let is_new = lock.record().is_none();
         if is_new {
-            self.store().save(&mut lock, &record).await.map_err(exception)?;
+            self.store()
+                .save(&mut lock, &record)
+                .await
+                .map_err(exception)?;
         }
         drop(lock);
-        self.change(name, |unbound| (unbound.tokens, unbound.client) = (None, None)).await?;
+        self.change(name, |unbound| {
+            (unbound.tokens, unbound.client) = (None, None)
+        })
+        .await?;
         Ok(is_new)
     }
 
@@ -291,7 +323,9 @@ impl Names {
         let platform = self.0.platform();
         let mut options = DiscoveryOptions::default();
         options.legacy = true;
-        let discovery = flow::discover(platform, key.server(), &options).await.map_err(exception)?;
+        let discovery = flow::discover(platform, key.server(), &options)
+            .await
+            .map_err(exception)?;
         let identity = match client {
             Some(client) => {
                 let mut options = IdentityOptions::default();
@@ -318,7 +352,10 @@ impl StoredClient {
         let expires = expires.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         Some(Self {
             client_id: client.client_id.clone(),
-            client_secret: client.client_secret.as_ref().map(|secret| secret.expose().clone()),
+            client_secret: client
+                .client_secret
+                .as_ref()
+                .map(|secret| secret.expose().clone()),
             client_id_issued_at: None,
             client_secret_expires_at: expires.map_or(0, |at| at.as_secs()),
         })

@@ -43,7 +43,13 @@ impl OldKey {
         let mut key = Zeroizing::new([0; 32]);
         py.detach(|| {
             let password = password.expose().as_bytes();
-            pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, &salt, password, &mut *key);
+            pbkdf2::derive(
+                pbkdf2::PBKDF2_HMAC_SHA256,
+                ROUNDS,
+                &salt,
+                password,
+                &mut *key,
+            );
         });
         Ok(Self(key))
     }
@@ -85,7 +91,8 @@ fn open_fernet(key: &[u8; 32], token: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'sta
         return Err(NO_TOKEN);
     };
     let mac_key = hmac::Key::new(hmac::HMAC_SHA256, mac_key);
-    hmac::verify(&mac_key, body, mac).map_err(|_| "the password is wrong, or the file is corrupt")?;
+    hmac::verify(&mac_key, body, mac)
+        .map_err(|_| "the password is wrong, or the file is corrupt")?;
     let iv: [u8; 16] = iv.try_into().map_err(|_| NO_TOKEN)?;
     let mut data = Zeroizing::new(ciphertext.to_vec());
     let opened = UnboundCipherKey::new(&AES_128, cipher_key)

@@ -30,10 +30,17 @@ impl Tokens {
     /// `ValueError` if the access token cannot be sent in a header, or is bound to a key.
     pub(crate) fn into_set(self, now: SystemTime) -> PyResult<TokenSet> {
         if self.token_type.eq_ignore_ascii_case("DPoP") {
-            return Err(invalid("token_type", "a token that is bound to a key is of no use without it"));
+            return Err(invalid(
+                "token_type",
+                "a token that is bound to a key is of no use without it",
+            ));
         }
-        let access_token = AccessToken::new(&self.access_token)
-            .ok_or_else(|| invalid("access_token", "it is empty, too long, or has a control character"))?;
+        let access_token = AccessToken::new(&self.access_token).ok_or_else(|| {
+            invalid(
+                "access_token",
+                "it is empty, too long, or has a control character",
+            )
+        })?;
         let after = |start: SystemTime, seconds| start.checked_add(seconds);
         let issued_at = self
             .issued_at
@@ -53,12 +60,17 @@ impl Tokens {
 impl From<&TokenSet> for Tokens {
     fn from(tokens: &TokenSet) -> Self {
         let since = |at: SystemTime, start| at.duration_since(start).unwrap_or_default();
-        let expires_in = tokens.expires_at.map(|at| since(at, tokens.issued_at).as_secs());
+        let expires_in = tokens
+            .expires_at
+            .map(|at| since(at, tokens.issued_at).as_secs());
         Self {
             access_token: tokens.access_token.expose().to_owned(),
             token_type: tokens.access_token.scheme().to_string(),
             expires_in,
-            refresh_token: tokens.refresh_token.as_ref().map(|token| token.expose().clone()),
+            refresh_token: tokens
+                .refresh_token
+                .as_ref()
+                .map(|token| token.expose().clone()),
             scope: tokens.scope.as_ref().map(ToString::to_string),
             issued_at: Some(since(tokens.issued_at, UNIX_EPOCH).as_secs_f64()),
         }

@@ -108,12 +108,14 @@ async def measure(url: str) -> None:
     title("opening the store and reading one login, in milliseconds")
     before = milliseconds(lambda: old_manager().load_tokens("notes"))
     row("chuk-mcp-client-oauth, password (480,000 rounds)", f"{before:.1f}")
-    with_password = {"backend": TokenStoreBackend.ENCRYPTED_FILE, "password": PASSWORD}
-    TokenManager(**with_password).save_tokens("notes", tokens)
-    after = milliseconds(lambda: TokenManager(**with_password).load_tokens("notes"))
+
+    def manager(password: str | None = None) -> TokenManager:
+        return TokenManager(backend=TokenStoreBackend.ENCRYPTED_FILE, password=password)
+
+    manager(PASSWORD).save_tokens("notes", tokens)
+    after = milliseconds(lambda: manager(PASSWORD).load_tokens("notes"))
     row("mcp_client_oauth.compat, password (600,000 rounds)", f"{after:.1f}", before / after)
-    alone = {"backend": TokenStoreBackend.ENCRYPTED_FILE}
-    after = milliseconds(lambda: TokenManager(**alone).load_tokens("notes"))
+    after = milliseconds(lambda: manager().load_tokens("notes"))
     row("mcp_client_oauth.compat, no password", f"{after:.1f}", before / after)
 
 

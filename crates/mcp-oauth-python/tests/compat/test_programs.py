@@ -12,8 +12,8 @@ import sys
 import urllib.request
 
 import pytest
-from browser import approve
 
+from browser import approve
 from testbed import ROOT, Testbed
 
 PROGRAMS = pathlib.Path(__file__).parent / "programs"

@@ -8,8 +8,8 @@ import urllib.parse
 from types import SimpleNamespace
 
 import pytest
-from browser import approve_until
 
+from browser import approve_until
 from mcp_client_oauth.compat import (
     AuthorizationError,
     MCPOAuthClient,

@@ -10,6 +10,7 @@ the testbed:
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import statistics
 import subprocess
@@ -48,12 +49,12 @@ def main() -> None:
 
 async def measure(url: str) -> None:
     """Logs in once, gives both packages the same tokens, and measures."""
-    import chuk_mcp_client_oauth as old
     import httpx
 
     from mcp_client_oauth import Client
     from mcp_client_oauth.compat import OAuthHandler, TokenManager, TokenStoreBackend
 
+    old: Any = importlib.import_module("chuk_mcp_client_oauth")
     ours = OAuthHandler(TokenManager(backend=TokenStoreBackend.ENCRYPTED_FILE))
     tokens = await ours.ensure_authenticated_mcp("notes", url)
     session = await Client().session(url, account="notes")

@@ -8,12 +8,21 @@ from ._interaction import DeviceCode
 __all__ = [
     "Authorization",
     "Client",
+    "Flow",
     "Login",
+    "NamedLogins",
+    "OldKey",
     "Operation",
     "Session",
     "after_fork",
     "client_metadata_document",
+    "client_with_files",
+    "client_with_vault",
+    "keychain_available",
+    "read_keychain",
+    "resource_metadata_url",
     "shut_down",
+    "tokens_of",
 ]
 
 _T = TypeVar("_T", covariant=True)

@@ -142,7 +142,7 @@ def test_a_server_without_metadata() -> None:
 
 
 def test_a_user_who_declines(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
-    browser = PROGRAMS.parent / "browser.py"
+    browser = PROGRAMS.parents[1] / "browser.py"
     monkeypatch.setenv("BROWSER", f"{sys.executable} {browser} %s")
     assert run("declined", testbed.url) == ["declined: True"]
 

@@ -65,7 +65,7 @@ class OldStore:
 
     def has(self, name: str) -> bool:
         """Returns whether there seems to be a login of this name. No keychain is read."""
-        return (self.directory / _file_name(name)).is_file() or name in self._registered()
+        return os.path.isfile(self.directory / _file_name(name)) or name in self._registered()
 
     def read(self, name: str, server_url: str | None = None) -> OldLogin | None:
         """Returns the login of a name: from its file, else from the keychain. It may have an error."""
@@ -73,8 +73,9 @@ class OldStore:
         location = str(path)
         try:
             text: str | None
-            if path.is_file():
-                self._check_unique(name)
+            self._check_unique(name)
+            # It is false where the directory cannot be read.
+            if os.path.isfile(path):
                 text = self._decrypt(path)
             elif self.service is not None:
                 location = f"the keychain entry {_safe(name, '-_:')} of the service {self.service}"
@@ -97,7 +98,8 @@ class OldStore:
         ]
         if others:
             raise TokenStorageError(
-                f"the old library stores {name} and {', '.join(others)} in the same file"
+                f"the old library stores {name} and {', '.join(others)} in the same file",
+                "reconfigure",
             )
 
     def _decrypt(self, path: Path) -> str:

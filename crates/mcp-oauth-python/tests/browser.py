@@ -9,7 +9,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "apps" / "harness"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "apps" / "harness"))
 
 user: Any = importlib.import_module("user")
 

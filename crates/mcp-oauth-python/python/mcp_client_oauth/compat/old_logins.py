@@ -134,7 +134,7 @@ class OldStore:
             yield from (
                 path
                 for path in self.directory.iterdir()
-                if path.suffix == ".enc" and path.is_file()
+                if path.suffix == ".enc" and os.path.isfile(path)
             )
         except OSError:
             return

@@ -24,8 +24,8 @@ class TokenManager:
 
     `move_old_logins` says what happens to a login that the old library has stored, when the program first
     uses its name: `True` moves it over, `False` ignores it, and a function is called with the login, on
-    another thread, and decides. Without it nothing is moved, and a log record says that there is one. The old files stay as they
-    are.
+    another thread, and decides. Without it nothing is moved, and a log record says that there is one. The
+    old files stay as they are.
 
     The methods block; in a coroutine, use `OAuthHandler`.
     """

@@ -178,7 +178,7 @@ def test_an_error_has_the_name_of_its_step(handler: OAuthHandler) -> None:
     assert "http://127.0.0.1:9" in str(raised.value)
 
 
-def test_the_outcome_of_a_logout_is_told(handler: OAuthHandler, testbed: Testbed) -> None:
+def test_the_outcome_of_a_logout_is_reported(handler: OAuthHandler, testbed: Testbed) -> None:
     async def main() -> None:
         await handler.ensure_authenticated_mcp("notes", testbed.url, SCOPES)
         outcome = await handler.logout("notes", testbed.url)

@@ -105,13 +105,13 @@ def test_a_bad_login_does_not_hide_the_others() -> None:
     bad = save("bad")
     bad.write_bytes(bad.read_bytes()[:-10] + b"AAAAAAAAAA")
     save("good")
-    foreign = bad.parent / "foreign.enc"
-    foreign.write_text("not a token")
+    unrelated = bad.parent / "unrelated.enc"
+    unrelated.write_text("not a token")
     logins = {login.name: login for login in old_logins(password=PASSWORD)}
-    assert sorted(logins) == ["bad", "foreign", "good"]
+    assert sorted(logins) == ["bad", "unrelated", "good"]
     assert logins["good"].tokens is not None
     assert str(bad) in str(logins["bad"].error)
-    assert "not a file of chuk-mcp-client-oauth" in str(logins["foreign"].error)
+    assert "not a file of chuk-mcp-client-oauth" in str(logins["unrelated"].error)
 
 
 def test_a_wrong_password_is_an_error_with_the_file() -> None:
@@ -147,17 +147,17 @@ def test_a_login_is_moved_once_and_refreshed(testbed: Testbed, home: pathlib.Pat
     tokens = save_login(testbed, "notes")
     directory = home / ".chuk_oauth" / "tokens"
     before = files(directory)
-    asked: list[OldLogin] = []
+    offered: list[OldLogin] = []
 
-    def ask(login: OldLogin) -> bool:
-        asked.append(login)
+    def agree(login: OldLogin) -> bool:
+        offered.append(login)
         return True
 
-    handler = OAuthHandler(manager(ask))
+    handler = OAuthHandler(manager(agree))
     found = asyncio.run(handler.ensure_authenticated_mcp("notes", testbed.url, ["notes:read"]))
     assert found.access_token == tokens.access_token
     assert testbed.logins() == 1
-    assert [(login.name, login.server_url) for login in asked] == [("notes", testbed.url)]
+    assert [(login.name, login.server_url) for login in offered] == [("notes", testbed.url)]
 
     testbed.revoke_access()
     response = asyncio.run(
@@ -168,24 +168,24 @@ def test_a_login_is_moved_once_and_refreshed(testbed: Testbed, home: pathlib.Pat
 
     # After a logout it does not come back.
     handler.clear_tokens("notes")
-    asyncio.run(OAuthHandler(manager(ask)).ensure_authenticated_mcp("notes", testbed.url))
-    assert (testbed.logins(), len(asked)) == (2, 1)
+    asyncio.run(OAuthHandler(manager(agree)).ensure_authenticated_mcp("notes", testbed.url))
+    assert (testbed.logins(), len(offered)) == (2, 1)
     assert files(directory) == before
 
 
-def test_a_program_that_declines_is_asked_once(testbed: Testbed) -> None:
+def test_a_program_that_declines_is_called_once(testbed: Testbed) -> None:
     save_login(testbed, "notes")
-    asked: list[OldLogin] = []
+    offered: list[OldLogin] = []
 
     def decline(login: OldLogin) -> bool:
-        asked.append(login)
+        offered.append(login)
         return False
 
     handler = OAuthHandler(manager(decline))
     asyncio.run(handler.ensure_authenticated_mcp("notes", testbed.url))
     handler.clear_tokens("notes")
     asyncio.run(handler.ensure_authenticated_mcp("notes", testbed.url))
-    assert (testbed.logins(), len(asked)) == (3, 1)
+    assert (testbed.logins(), len(offered)) == (3, 1)
 
 
 def test_a_moved_login_that_the_server_has_revoked_leads_to_a_login(testbed: Testbed) -> None:

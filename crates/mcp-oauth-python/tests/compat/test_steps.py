@@ -91,7 +91,7 @@ def test_a_wrong_code_and_a_wrong_refresh_token(testbed: Testbed) -> None:
     asyncio.run(main())
 
 
-def test_steps_in_the_wrong_order_are_told(testbed: Testbed) -> None:
+def test_steps_in_the_wrong_order_are_reported(testbed: Testbed) -> None:
     async def main() -> None:
         client = MCPOAuthClient(testbed.url, redirect_uri=REDIRECT_URI)
         with pytest.raises(ValueError, match="discover_authorization_server"):

@@ -68,6 +68,22 @@ impl Entry {
     }
 }
 
+/// Reads an entry that another application has stored in the keychain of this system: a text under a service
+/// and an account. The user may be asked to unlock the keychain. It blocks.
+///
+/// Stores of this crate have entries of their own; this is for moving logins of other tools.
+///
+/// # Errors
+/// [`KeychainErrorKind`] if no keychain is available, it is locked, or the entry is no text.
+pub fn read_keychain_entry(
+    service: &str,
+    account: &str,
+) -> Result<Option<Secret<String>>, KeychainErrorKind> {
+    let (service, account) = (service.to_owned(), account.to_owned());
+    let entry = Entry { service, account };
+    with_keychain(move |keychain| system::read(keychain, &entry))
+}
+
 /// Checks that a keychain responds and could store a key. Nothing is written, and the user is not asked.
 pub(crate) fn probe() -> Result<(), KeychainErrorKind> {
     within(PROBE_TIMEOUT, silent, system::probe)

@@ -13,6 +13,7 @@
 //! | [`auto`] | selects the best local store of this machine |
 //! | [`copy`] | moves all entries to another store |
 //! | [`MemoryBackend`] | a store that ends with the process |
+//! | [`read_keychain_entry`] | reads an entry of another application, to move its logins |
 
 use std::sync::Arc;
 
@@ -46,6 +47,8 @@ pub use encrypted::EncryptedFileStore;
 pub use error::{KeychainErrorKind, TokenStorageError};
 #[cfg(feature = "encrypted-file")]
 pub use key::{KeyKind, KeySource};
+#[cfg(feature = "encrypted-file")]
+pub use keychain::read_keychain_entry;
 pub use listing::all_names;
 pub use mcp_oauth_support::Secret;
 pub use memory::MemoryBackend;

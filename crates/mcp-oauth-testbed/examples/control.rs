@@ -6,11 +6,17 @@
 //! | `expire SECONDS` | moves the clock of the servers forward |
 //! | `revoke-access` | revokes every access token |
 //! | `revoke-all` | revokes every token |
+//! | `hold token`, `hold mcp` | processes requests to the token endpoint or the MCP server, and does not respond |
+//! | `release` | sends the responses that were held, and holds no more |
+//! | `issued` | counts the access tokens that were issued |
 //! | `require TOOL SCOPE` | makes a tool require a scope |
-//! | `requests` | lists the requests: server, method, path, status, JSON-RPC method |
+//! | `redirect URL` | makes the MCP server redirect every request |
+//! | `requests` | lists the requests: server, method, path, status, JSON-RPC method, and more |
 //! | `secrets` | lists the tokens, codes and other values that only client and server may know |
 //!
-//! `cargo run -p mcp-oauth-testbed --example control -- LIFETIME`, in seconds
+//! `cargo run -p mcp-oauth-testbed --example control -- LIFETIME [dpop|device]`. The lifetime of an access token
+//! is in seconds; with `dpop`, tokens must be bound to a key, and the MCP server requires a nonce in each
+//! proof; with `device`, the server issues device codes.
 
 #![allow(clippy::print_stdout, reason = "the harness reads stdout")]
 
@@ -19,18 +25,26 @@ use std::{
     time::Duration,
 };
 
-use mcp_oauth_testbed::{Peer, RecordedRequest, Testbed};
+use mcp_oauth_testbed::{Corruption, DpopPolicy, Endpoint, Fault, Peer, RecordedRequest, Testbed};
 use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
-    let lifetime = std::env::args().nth(1).unwrap_or_default();
+    let mut args = std::env::args().skip(1);
+    let lifetime = args.next().unwrap_or_default();
     let lifetime = Duration::from_secs(lifetime.parse().map_err(io::Error::other)?);
-    let testbed = Testbed::builder()
+    let mut builder = Testbed::builder()
         .access_token_lifetime(lifetime)
-        .step_up(true)
-        .start()
-        .await?;
+        .step_up(true);
+    match args.next().as_deref() {
+        None => {}
+        Some("dpop") => {
+            builder = builder.dpop(DpopPolicy::Required).dpop_nonces_at(Peer::Mcp);
+        }
+        Some("device") => builder = builder.device_authorization(true),
+        Some(option) => return Err(io::Error::other(format!("unknown option {option}"))),
+    }
+    let testbed = builder.start().await?;
     println!(
         "{}",
         json!({ "server": testbed.server_url().as_str(), "issuer": testbed.issuer() })
@@ -58,7 +72,15 @@ fn run(testbed: &Testbed, command: &str) -> Value {
         },
         ["revoke-access"] => testbed.revoke_access_tokens(),
         ["revoke-all"] => testbed.revoke_all_tokens(),
+        ["hold", "token"] => hold(testbed, Endpoint::Token),
+        ["hold", "mcp"] => hold(testbed, Endpoint::Mcp),
+        ["release"] => testbed.release(),
+        ["issued"] => return testbed.issued_tokens().len().into(),
         ["require", tool, scope] => testbed.require_scope(tool, scope),
+        ["redirect", url] => {
+            let redirect = Corruption::RedirectTo(url.to_owned());
+            testbed.set_fault(Fault::Corrupt(Endpoint::Mcp, redirect));
+        }
         ["requests"] => return testbed.requests().iter().map(summary).collect(),
         ["secrets"] => return secrets(testbed),
         _ => return json!({ "error": format!("unknown command {command}") }),
@@ -78,6 +100,7 @@ fn summary(request: &RecordedRequest) -> Value {
         "status": request.status,
         "rpc": request.json().and_then(|body| body.get("method").cloned()),
         "grant": request.form("grant_type"),
+        "has_token": request.header("authorization").is_some(),
         "user_agent": request.header("user-agent"),
     })
 }
@@ -93,4 +116,8 @@ fn secrets(testbed: &Testbed) -> Value {
     let tokens = testbed.issued_tokens().into_iter();
     let issued = tokens.map(|issued| issued.access_token);
     issued.chain(sent).collect()
+}
+
+fn hold(testbed: &Testbed, endpoint: Endpoint) {
+    testbed.set_fault(Fault::Corrupt(endpoint, Corruption::Held));
 }

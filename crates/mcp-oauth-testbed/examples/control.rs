@@ -10,7 +10,8 @@
 //! | `requests` | lists the requests: server, method, path, status, JSON-RPC method |
 //! | `secrets` | lists the tokens, codes and other values that only client and server may know |
 //!
-//! `cargo run -p mcp-oauth-testbed --example control -- LIFETIME`, in seconds
+//! `cargo run -p mcp-oauth-testbed --example control -- LIFETIME [dpop]`. The lifetime of an access token is in
+//! seconds; with `dpop`, tokens must be bound to a key, and the MCP server requires a nonce in each proof.
 
 #![allow(clippy::print_stdout, reason = "the harness reads stdout")]
 
@@ -19,18 +20,27 @@ use std::{
     time::Duration,
 };
 
-use mcp_oauth_testbed::{Peer, RecordedRequest, Testbed};
+use mcp_oauth_testbed::{DpopPolicy, Peer, RecordedRequest, Testbed};
 use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
-    let lifetime = std::env::args().nth(1).unwrap_or_default();
+    let mut args = std::env::args().skip(1);
+    let lifetime = args.next().unwrap_or_default();
     let lifetime = Duration::from_secs(lifetime.parse().map_err(io::Error::other)?);
-    let testbed = Testbed::builder()
+    let mut builder = Testbed::builder()
         .access_token_lifetime(lifetime)
-        .step_up(true)
-        .start()
-        .await?;
+        .step_up(true);
+    match args.next().as_deref() {
+        None => {}
+        Some("dpop") => {
+            builder = builder
+                .dpop(DpopPolicy::Required)
+                .dpop_nonces_at(Peer::Mcp);
+        }
+        Some(option) => return Err(io::Error::other(format!("unknown option {option}"))),
+    }
+    let testbed = builder.start().await?;
     println!(
         "{}",
         json!({ "server": testbed.server_url().as_str(), "issuer": testbed.issuer() })

@@ -32,6 +32,14 @@ def testbed() -> Iterator[Testbed]:
 
 
 @pytest.fixture
+def other_testbed() -> Iterator[Testbed]:
+    """Starts servers of another origin."""
+    servers = Testbed()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
 def dpop_testbed() -> Iterator[Testbed]:
     """Starts servers that require tokens which are bound to a key, and a nonce in each proof."""
     servers = Testbed("dpop")

@@ -91,7 +91,7 @@ def _is_from_origin_of(request: _Request, response: _Response) -> bool:
 def _can_retry(request: _Request) -> bool:
     """Returns whether the request can be sent again: the body of a stream is not in memory."""
     try:
-        request.content  # noqa: B018
+        _ = request.content
     except RuntimeError:  # RequestNotRead, of either library
         return False
     return True

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from mcp_client_oauth import Client
 
 if TYPE_CHECKING:
-    from mcp_client_oauth import Session
-    from mcp_client_oauth import sync
+    from mcp_client_oauth import Session, sync
 
     AnySession: TypeAlias = Session | sync.Session
 

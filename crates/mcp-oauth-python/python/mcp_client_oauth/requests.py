@@ -66,13 +66,17 @@ class _ResponseHook:
             response = self._send_again(response, headers, options)
 
     def _can_retry(self, request: PreparedRequest) -> bool:
-        return request.body is None or isinstance(request.body, (bytes, str)) or self._start is not None
+        return (
+            request.body is None
+            or isinstance(request.body, (bytes, str))
+            or self._start is not None
+        )
 
     def _send_again(
         self, response: Response, headers: dict[str, str], options: dict[str, Any]
     ) -> Response:
         # Reads the body, so that the connection can be used again.
-        response.content
+        _ = response.content
         response.close()
         request = response.request.copy()
         if self._start is not None:

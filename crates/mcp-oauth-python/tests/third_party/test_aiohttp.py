@@ -47,9 +47,11 @@ async def test_fifty_refused_requests_cause_one_refresh(testbed: Testbed) -> Non
 
 
 async def test_a_token_that_is_bound_to_a_key_is_sent_with_a_proof(dpop_testbed: Testbed) -> None:
-    async with await log_in(dpop_testbed) as http:
-        async with http.get(f"{dpop_testbed.url}/notes") as response:
-            assert response.status == 200
+    async with (
+        await log_in(dpop_testbed) as http,
+        http.get(f"{dpop_testbed.url}/notes") as response,
+    ):
+        assert response.status == 200
 
 
 async def test_json_is_sent_again_and_the_body_of_a_generator_is_not(testbed: Testbed) -> None:

@@ -62,9 +62,8 @@ def test_the_body_of_a_generator_is_sent_once(testbed: Testbed) -> None:
 
 
 def test_an_insufficient_scope_is_an_error_with_its_remedy(testbed: Testbed) -> None:
-    with log_in(testbed) as http:
-        with pytest.raises(OAuthError, match="notes:write") as raised:
-            http.post(f"{testbed.url}/notes", json={"text": "bread"})
+    with log_in(testbed) as http, pytest.raises(OAuthError, match="notes:write") as raised:
+        http.post(f"{testbed.url}/notes", json={"text": "bread"})
     assert raised.value.remedy
 
 
@@ -77,9 +76,8 @@ def test_a_url_is_enough_and_a_wider_scope_is_requested(testbed: Testbed) -> Non
 
 
 def test_no_token_is_sent_to_another_url(testbed: Testbed) -> None:
-    with log_in(testbed) as http:
-        with pytest.raises(AuthorizationError, match="resource"):
-            http.get("http://127.0.0.2:9/mcp")
+    with log_in(testbed) as http, pytest.raises(AuthorizationError, match="resource"):
+        http.get("http://127.0.0.2:9/mcp")
 
 
 def test_a_redirect_to_another_origin_gets_no_token(

@@ -1,0 +1,34 @@
+"""The client of FastMCP: 4.x with httpx2, 3.x with httpx."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fastmcp
+import pytest
+
+from generations import Httpx
+from mcp_client_oauth import Client
+from scenario import TOOLS, survives_expiry_and_revocation
+from testbed import Testbed
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_client_goes_on(testbed: Testbed, sdk_httpx: Httpx) -> None:
+    session = await Client(store="memory").login(testbed.url)
+    async with fastmcp.Client(testbed.url, auth=sdk_httpx.OAuth(session)) as client:
+        assert {tool.name for tool in await client.list_tools()} == TOOLS
+
+        async def add(a: int, b: int) -> Any:
+            return (await client.call_tool("add", {"a": a, "b": b})).content
+
+        await survives_expiry_and_revocation(testbed, add)
+
+
+async def test_the_url_is_enough(testbed: Testbed, sdk_httpx: Httpx) -> None:
+    """The login is stored: the second client does not ask the user."""
+    for _ in range(2):
+        async with fastmcp.Client(testbed.url, auth=sdk_httpx.OAuth(testbed.url)) as client:
+            assert {tool.name for tool in await client.list_tools()} == TOOLS
+    assert testbed.logins() == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcp_client_oauth._plugin import Plugin
+from ._plugin import Plugin
 
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
@@ -32,13 +32,13 @@ class OAuth(Plugin):
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sends a request, as a middleware."""
-        authorization = self._session.authorize(request.method, str(request.url))
-        headers = await authorization.headers()
+        authorization = self._authorize(request.method, str(request.url))
+        headers = await authorization.begin()
         while True:
             request.headers.update(headers)
             response = await handler(request)
-            again = await authorization.response(
-                response.status, response.raw_headers, can_retry=_can_retry(request)
+            again = await authorization.respond(
+                response.status, response.headers.items(), can_retry=_can_retry(request)
             )
             if again is None:
                 return response

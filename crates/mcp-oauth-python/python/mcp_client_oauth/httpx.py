@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from mcp_client_oauth._httpx_flow import HttpxFlow
+from ._httpx_flow import HttpxFlow
 
 __all__ = ["OAuth"]
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 
-from mcp_client_oauth._plugin import Plugin
+from ._plugin import Plugin
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
-    from mcp_client_oauth import Authorization
+    from ._authorization import Authorization
+
 
 __all__ = ["OAuth"]
 
@@ -34,8 +35,8 @@ class OAuth(Plugin, AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Adds the headers and the hook that reads the response."""
-        authorization = self._session.authorize(request.method or "GET", request.url or "")
-        request.headers.update(authorization.headers_blocking())
+        authorization = self._authorize(request.method or "GET", request.url or "")
+        request.headers.update(authorization.begin_blocking())
         request.register_hook("response", _ResponseHook(authorization, request))
         return request
 
@@ -58,7 +59,7 @@ class _ResponseHook:
                 return response
             if request.url != self._url:
                 return response
-            headers = self._authorization.response_blocking(
+            headers = self._authorization.respond_blocking(
                 response.status_code, response.headers.items(), can_retry=self._can_retry(request)
             )
             if headers is None:

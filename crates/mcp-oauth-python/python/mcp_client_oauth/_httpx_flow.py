@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 class _Headers(Protocol):
-    def multi_items(self) -> list[tuple[str, str]]: ...
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]: ...
     def update(self, headers: Mapping[str, str], /) -> None: ...
 
 
@@ -53,28 +54,28 @@ class HttpxFlow(Plugin, Generic[RequestT, ResponseT]):
 
     async def async_auth_flow(self, request: RequestT) -> AsyncGenerator[RequestT, ResponseT]:
         """Authorizes a request of ``AsyncClient``."""
-        authorization = self._authorize(request.method, str(request.url))
-        headers = await authorization.begin()
+        authorization = self._session.authorize(request.method, str(request.url))
+        headers = await authorization.headers()
         while headers is not None:
             request.headers.update(headers)
             response = yield request
             if not _is_from_origin_of(request, response):
                 return
-            headers = await authorization.respond(
-                response.status_code, response.headers.multi_items(), can_retry=_can_retry(request)
+            headers = await authorization.response(
+                response.status_code, response.headers.raw, can_retry=_can_retry(request)
             )
 
     def sync_auth_flow(self, request: RequestT) -> Generator[RequestT, ResponseT, None]:
         """Authorizes a request of ``Client``."""
-        authorization = self._authorize(request.method, str(request.url))
-        headers = authorization.begin_blocking()
+        authorization = self._session.authorize(request.method, str(request.url))
+        headers = authorization.headers_blocking()
         while headers is not None:
             request.headers.update(headers)
             response = yield request
             if not _is_from_origin_of(request, response):
                 return
-            headers = authorization.respond_blocking(
-                response.status_code, response.headers.multi_items(), can_retry=_can_retry(request)
+            headers = authorization.response_blocking(
+                response.status_code, response.headers.raw, can_retry=_can_retry(request)
             )
 
 

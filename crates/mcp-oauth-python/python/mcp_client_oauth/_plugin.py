@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from . import sync
-from ._authorization import Authorization
 from ._client import Client, Session
 
 
@@ -20,6 +19,3 @@ class Plugin:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._session!r})"
-
-    def _authorize(self, method: str, url: str) -> Authorization:
-        return Authorization(self._session, method, url)

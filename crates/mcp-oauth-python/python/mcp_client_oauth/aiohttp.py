@@ -32,13 +32,13 @@ class OAuth(Plugin):
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sends a request, as a middleware."""
-        authorization = self._authorize(request.method, str(request.url))
-        headers = await authorization.begin()
+        authorization = self._session.authorize(request.method, str(request.url))
+        headers = await authorization.headers()
         while True:
             request.headers.update(headers)
             response = await handler(request)
-            again = await authorization.respond(
-                response.status, response.headers.items(), can_retry=_can_retry(request)
+            again = await authorization.response(
+                response.status, response.raw_headers, can_retry=_can_retry(request)
             )
             if again is None:
                 return response

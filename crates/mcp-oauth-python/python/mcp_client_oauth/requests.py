@@ -12,8 +12,7 @@ from ._plugin import Plugin
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
-    from ._authorization import Authorization
-
+    from . import Authorization
 
 __all__ = ["OAuth"]
 
@@ -35,8 +34,8 @@ class OAuth(Plugin, AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Adds the headers and the hook that reads the response."""
-        authorization = self._authorize(request.method or "GET", request.url or "")
-        request.headers.update(authorization.begin_blocking())
+        authorization = self._session.authorize(request.method or "GET", request.url or "")
+        request.headers.update(authorization.headers_blocking())
         request.register_hook("response", _ResponseHook(authorization, request))
         return request
 
@@ -59,7 +58,7 @@ class _ResponseHook:
                 return response
             if request.url != self._url:
                 return response
-            headers = self._authorization.respond_blocking(
+            headers = self._authorization.response_blocking(
                 response.status_code, response.headers.items(), can_retry=self._can_retry(request)
             )
             if headers is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -19,6 +20,10 @@ class Httpx(NamedTuple):
     def client(self, session: Session | str, **options: Any) -> Any:
         """Returns an asynchronous client with the tokens of a session."""
         return self.library.AsyncClient(auth=self.OAuth(session), **options)
+
+
+#: The version of the installed MCP SDK. Version 1 is made with httpx, and version 2 with httpx2.
+SDK_VERSION = int(version("mcp").partition(".")[0])
 
 
 def load(name: str) -> Httpx:

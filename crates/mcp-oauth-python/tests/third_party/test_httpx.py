@@ -58,7 +58,7 @@ async def test_a_token_that_is_bound_to_a_key_is_sent_with_a_proof(
         response = await http.get(f"{dpop_testbed.url}/notes")
         assert response.status_code == 200
         assert response.request.headers["authorization"].startswith("DPoP ")
-        dpop_testbed.expire()
+        dpop_testbed.revoke_access()
         assert (await http.get(f"{dpop_testbed.url}/notes")).status_code == 200
     assert dpop_testbed.refreshes() == 1
 
@@ -103,7 +103,7 @@ async def test_no_token_is_sent_to_another_url(httpx: Httpx, testbed: Testbed) -
     async with httpx.client(session, transport=network) as http:
         other_port = testbed.url.replace("127.0.0.1", "127.0.0.2")
         for url in ("https://other.example/mcp", other_port, f"{testbed.issuer}/token"):
-            with pytest.raises(AuthorizationError, match="resource"):
+            with pytest.raises(AuthorizationError, match="is not part of"):
                 await http.get(url)
     assert sent == []
 
@@ -160,6 +160,21 @@ async def test_a_streamed_body_is_sent_once_and_the_next_request_has_another_tok
         response = await http.post(f"{testbed.url}/notes", content=body())
         assert response.json() == {"text": "bread"}
     assert testbed.refreshes() == 1
+
+
+async def test_a_streamed_body_is_refused_for_its_nonce_once(
+    httpx: Httpx, dpop_testbed: Testbed
+) -> None:
+    """The nonce is stored for the next request, and the token is not replaced."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"text": "bread"}'
+
+    session = await Client(store="memory").login(dpop_testbed.url, scope="notes:read notes:write")
+    async with httpx.client(session) as http:
+        assert (await http.post(f"{dpop_testbed.url}/notes", content=body())).status_code == 401
+        assert (await http.post(f"{dpop_testbed.url}/notes", content=body())).status_code == 200
+    assert dpop_testbed.refreshes() == 0
 
 
 async def test_no_token_is_in_the_representation(httpx: Httpx, testbed: Testbed) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from langchain_mcp_adapters.client import MultiServerMCPClient
 
 from generations import load
 from mcp_client_oauth import Client
 from scenario import TOOLS, survives_expiry_and_revocation
 from testbed import Testbed
 
-langchain = pytest.importorskip("langchain_mcp_adapters.client")
 pytestmark = pytest.mark.anyio
 
 
 async def test_the_tools_go_on(testbed: Testbed) -> None:
     session = await Client(store="memory").login(testbed.url)
-    client = langchain.MultiServerMCPClient(
+    client = MultiServerMCPClient(
         {
             "notes": {
                 "transport": "streamable_http",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from agents.mcp import MCPServerStreamableHttp
+from pydantic_ai.mcp import MCPToolset
 
 from generations import Httpx
 from mcp_client_oauth import Client
@@ -15,10 +17,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_openai_agents_go_on(testbed: Testbed, sdk_httpx: Httpx) -> None:
-    mcp = pytest.importorskip("agents.mcp")
     session = await Client(store="memory").login(testbed.url)
-    params = {"url": testbed.url, "auth": sdk_httpx.OAuth(session)}
-    async with mcp.MCPServerStreamableHttp(params) as server:
+    auth = sdk_httpx.OAuth(session)
+    async with MCPServerStreamableHttp({"url": testbed.url, "auth": auth}) as server:
         assert {tool.name for tool in await server.list_tools()} == TOOLS
 
         async def add(a: int, b: int) -> Any:
@@ -28,9 +29,8 @@ async def test_openai_agents_go_on(testbed: Testbed, sdk_httpx: Httpx) -> None:
 
 
 async def test_pydantic_ai_goes_on(testbed: Testbed, sdk_httpx: Httpx) -> None:
-    mcp = pytest.importorskip("pydantic_ai.mcp")
     session = await Client(store="memory").login(testbed.url)
-    async with mcp.MCPToolset(testbed.url, auth=sdk_httpx.OAuth(session)) as toolset:
+    async with MCPToolset(testbed.url, auth=sdk_httpx.OAuth(session)) as toolset:
         assert {tool.name for tool in await toolset.list_tools()} == TOOLS
 
         async def add(a: int, b: int) -> Any:

@@ -13,11 +13,11 @@ import pathlib
 import re
 import subprocess
 import types
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import pytest
 
+from generations import SDK_VERSION
 from mcp_client_oauth import Client
 from testbed import ROOT, Testbed
 
@@ -27,7 +27,8 @@ PAGE = ROOT / "docs/python.md"
 COMMAND = pathlib.Path(os.environ.get("MCP_OAUTH_TEST_COMMAND") or ROOT / "target/debug/mcp-oauth")
 URL = "https://mcp.example.com/mcp"
 BLOCK = re.compile(r"^```python ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-VERSION = "mcp-1" if version("mcp").startswith("1.") else ""
+#: The kind of the blocks that run here.
+KIND = "mcp-1" if SDK_VERSION == 1 else ""
 
 
 class Section(NamedTuple):
@@ -35,18 +36,17 @@ class Section(NamedTuple):
     blocks: list[tuple[str, str]]
 
     def runs_here(self) -> bool:
-        return any(kind == VERSION for kind, _ in self.blocks)
+        return any(kind == KIND for kind, _ in self.blocks)
 
-    async def run(self, url: str) -> dict[str, Any]:
+    async def run(self, url: str, kind: str) -> dict[str, Any]:
         """Runs the blocks at a server, and returns what they have defined."""
         names: dict[str, Any] = {}
-        for kind, text in self.blocks:
+        for text in [text for own, text in self.blocks if own == kind]:
             source = text.replace(URL, url)
             code = compile(source, str(PAGE), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-            if kind == VERSION:
-                outcome = types.FunctionType(code, names)()
-                if inspect.isawaitable(outcome):
-                    await outcome
+            outcome = types.FunctionType(code, names)()
+            if inspect.isawaitable(outcome):
+                await outcome
         return names
 
 
@@ -74,14 +74,13 @@ def test_every_block_is_found() -> None:
     ids=lambda section: section.title,
 )
 async def test_the_blocks_of_a_section_run(section: Section, testbed: Testbed) -> None:
-    await section.run(testbed.url)
+    await section.run(testbed.url, KIND)
 
 
 @pytest.mark.usefixtures("command")
-@pytest.mark.skipif(VERSION == "mcp-1", reason="the block uses httpx2")
 async def test_the_token_of_the_command_is_replaced_after_a_401(testbed: Testbed) -> None:
     section = next(section for section in sections() if "CommandAuth" in str(section.blocks))
-    names = await section.run(testbed.url)
+    names = await section.run(testbed.url, "")
     testbed.expire()
     async with names["httpx2"].AsyncClient(auth=names["CommandAuth"]()) as http:
         assert (await http.get(f"{testbed.url}/notes")).status_code == 200

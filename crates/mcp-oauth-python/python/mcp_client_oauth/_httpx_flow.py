@@ -55,7 +55,7 @@ class HttpxFlow(Plugin, Generic[RequestT, ResponseT]):
     async def async_auth_flow(self, request: RequestT) -> AsyncGenerator[RequestT, ResponseT]:
         """Authorizes a request of ``AsyncClient``."""
         authorization = self._session.authorize(request.method, str(request.url))
-        headers = await authorization.headers()
+        headers: dict[str, str] | None = await authorization.headers()
         while headers is not None:
             request.headers.update(headers)
             response = yield request
@@ -68,7 +68,7 @@ class HttpxFlow(Plugin, Generic[RequestT, ResponseT]):
     def sync_auth_flow(self, request: RequestT) -> Generator[RequestT, ResponseT, None]:
         """Authorizes a request of ``Client``."""
         authorization = self._session.authorize(request.method, str(request.url))
-        headers = authorization.headers_blocking()
+        headers: dict[str, str] | None = authorization.headers_blocking()
         while headers is not None:
             request.headers.update(headers)
             response = yield request

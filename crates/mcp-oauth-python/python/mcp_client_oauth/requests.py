@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from requests.auth import AuthBase
-from requests.cookies import extract_cookies_to_jar
 
 from ._plugin import Plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from requests import PreparedRequest, Response
 
     from . import Authorization
@@ -46,7 +47,7 @@ class _ResponseHook:
     def __init__(self, authorization: Authorization, request: PreparedRequest) -> None:
         self._authorization = authorization
         self._url = request.url
-        self._start = _position(request.body)
+        self._rewind = _rewind(request.body)
 
     def __call__(self, response: Response, **options: Any) -> Response:
         while True:
@@ -59,41 +60,35 @@ class _ResponseHook:
             if request.url != self._url:
                 return response
             headers = self._authorization.response_blocking(
-                response.status_code, response.headers.items(), can_retry=self._can_retry(request)
+                response.status_code,
+                response.headers.items(),
+                can_retry=self._rewind is not None,
             )
-            if headers is None:
+            if headers is None or self._rewind is None:
                 return response
-            response = self._send_again(response, headers, options)
-
-    def _can_retry(self, request: PreparedRequest) -> bool:
-        return (
-            request.body is None
-            or isinstance(request.body, (bytes, str))
-            or self._start is not None
-        )
-
-    def _send_again(
-        self, response: Response, headers: dict[str, str], options: dict[str, Any]
-    ) -> Response:
-        # Reads the body, so that the connection can be used again.
-        _ = response.content
-        response.close()
-        request = response.request.copy()
-        if self._start is not None:
-            request.body.seek(self._start)
-        extract_cookies_to_jar(request._cookies, response.request, response.raw)
-        request.headers.update(headers)
-        again: Response = response.connection.send(request, **options)
-        again.history.append(response)
-        again.request = request
-        return again
+            self._rewind()
+            response = _send_again(response, headers, options)
 
 
-def _position(body: Any) -> int | None:
-    """Returns where a file starts that is the body of a request; none for any other body."""
+def _send_again(response: Response, headers: dict[str, str], options: dict[str, Any]) -> Response:
+    # Reads the body, so that the connection can be used again.
+    _ = response.content
+    response.close()
+    request = response.request.copy()
+    request.headers.update(headers)
+    again: Response = response.connection.send(request, **options)
+    again.history.append(response)
+    again.request = request
+    return again
+
+
+def _rewind(body: Any) -> Callable[[], object] | None:
+    """Returns what makes a body ready to be sent again; none if it can be sent only once."""
+    if body is None or isinstance(body, (bytes, str)):
+        return lambda: None
     try:
-        position: int = body.tell()
-        body.seek(position)
+        start = body.tell()
+        body.seek(start)
     except (AttributeError, OSError):
         return None
-    return position
+    return lambda: body.seek(start)

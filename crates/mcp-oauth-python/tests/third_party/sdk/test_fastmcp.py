@@ -50,6 +50,8 @@ async def test_a_login_that_was_revoked_is_an_error_with_its_remedy(
     session = await Client(store="memory").login(testbed.url)
     with pytest.raises(OAuthError) as raised:
         async with fastmcp.Client(testbed.url, auth=sdk_httpx.OAuth(session)) as client:
+            # After its response, no notification of the start is pending.
+            await client.list_tools()
             testbed.revoke_all()
             await client.call_tool("add", {"a": 1, "b": 2})
     assert raised.value.remedy == "log_in"

@@ -15,6 +15,7 @@ from testbed import Testbed
 
 pytestmark = pytest.mark.anyio
 
+
 async def test_a_client_session_goes_on(testbed: Testbed, sdk_httpx: Httpx) -> None:
     session = await Client(store="memory").login(testbed.url)
     async with (

@@ -7,10 +7,12 @@
 //! | `revoke-access` | revokes every access token |
 //! | `revoke-all` | revokes every token |
 //! | `require TOOL SCOPE` | makes a tool require a scope |
-//! | `requests` | lists the requests: server, method, path, status, JSON-RPC method |
+//! | `redirect URL` | makes the MCP server redirect every request |
+//! | `requests` | lists the requests: server, method, path, status, JSON-RPC method, and more |
 //! | `secrets` | lists the tokens, codes and other values that only client and server may know |
 //!
-//! `cargo run -p mcp-oauth-testbed --example control -- LIFETIME`, in seconds
+//! `cargo run -p mcp-oauth-testbed --example control -- LIFETIME [dpop]`. The lifetime of an access token is in
+//! seconds; with `dpop`, tokens must be bound to a key, and the MCP server requires a nonce in each proof.
 
 #![allow(clippy::print_stdout, reason = "the harness reads stdout")]
 
@@ -19,18 +21,25 @@ use std::{
     time::Duration,
 };
 
-use mcp_oauth_testbed::{Peer, RecordedRequest, Testbed};
+use mcp_oauth_testbed::{Corruption, DpopPolicy, Endpoint, Fault, Peer, RecordedRequest, Testbed};
 use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
-    let lifetime = std::env::args().nth(1).unwrap_or_default();
+    let mut args = std::env::args().skip(1);
+    let lifetime = args.next().unwrap_or_default();
     let lifetime = Duration::from_secs(lifetime.parse().map_err(io::Error::other)?);
-    let testbed = Testbed::builder()
+    let mut builder = Testbed::builder()
         .access_token_lifetime(lifetime)
-        .step_up(true)
-        .start()
-        .await?;
+        .step_up(true);
+    match args.next().as_deref() {
+        None => {}
+        Some("dpop") => {
+            builder = builder.dpop(DpopPolicy::Required).dpop_nonces_at(Peer::Mcp);
+        }
+        Some(option) => return Err(io::Error::other(format!("unknown option {option}"))),
+    }
+    let testbed = builder.start().await?;
     println!(
         "{}",
         json!({ "server": testbed.server_url().as_str(), "issuer": testbed.issuer() })
@@ -59,6 +68,10 @@ fn run(testbed: &Testbed, command: &str) -> Value {
         ["revoke-access"] => testbed.revoke_access_tokens(),
         ["revoke-all"] => testbed.revoke_all_tokens(),
         ["require", tool, scope] => testbed.require_scope(tool, scope),
+        ["redirect", url] => {
+            let redirect = Corruption::RedirectTo(url.to_owned());
+            testbed.set_fault(Fault::Corrupt(Endpoint::Mcp, redirect));
+        }
         ["requests"] => return testbed.requests().iter().map(summary).collect(),
         ["secrets"] => return secrets(testbed),
         _ => return json!({ "error": format!("unknown command {command}") }),
@@ -78,6 +91,7 @@ fn summary(request: &RecordedRequest) -> Value {
         "status": request.status,
         "rpc": request.json().and_then(|body| body.get("method").cloned()),
         "grant": request.form("grant_type"),
+        "has_token": request.header("authorization").is_some(),
         "user_agent": request.header("user-agent"),
     })
 }

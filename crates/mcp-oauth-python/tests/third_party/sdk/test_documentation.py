@@ -42,12 +42,16 @@ class Section(NamedTuple):
         """Runs the blocks at a server, and returns what they have defined."""
         names: dict[str, Any] = {}
         for text in [text for own, text in self.blocks if own == kind]:
-            source = text.replace(URL, url)
-            code = compile(source, str(PAGE), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-            outcome = types.FunctionType(code, names)()
+            outcome = types.FunctionType(compiled(text.replace(URL, url)), names)()
             if inspect.isawaitable(outcome):
                 await outcome
         return names
+
+
+def compiled(text: str) -> types.CodeType:
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code: types.CodeType = compile(text, str(PAGE), "exec", flags=flags)
+    return code
 
 
 def sections() -> list[Section]:
@@ -62,9 +66,11 @@ def command(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(["mcp-oauth", "login", "notes", testbed.url], check=True)
 
 
-def test_every_block_is_found() -> None:
-    found = sum(len(section.blocks) for section in sections())
-    assert found == PAGE.read_text().count("```python")
+def test_every_block_is_found_and_has_valid_syntax() -> None:
+    blocks = [text for section in sections() for _, text in section.blocks]
+    assert len(blocks) == PAGE.read_text().count("```python")
+    for text in blocks:
+        compiled(text)
 
 
 @pytest.mark.usefixtures("command")

@@ -1,4 +1,4 @@
-"""Runs the Python blocks of ``docs/python.md``, the blocks of a section in order.
+"""Runs the Python blocks of ``docs/python.md`` and of the README, the blocks of a section in order.
 
 A block that begins with ```` ```python mcp-1 ```` needs version 1 of the MCP SDK, and any other block
 version 2. One that begins with ```` ```python no-run ```` is only compiled.
@@ -23,7 +23,7 @@ from testbed import ROOT, Testbed
 
 pytestmark = pytest.mark.anyio
 
-PAGE = ROOT / "docs/python.md"
+PAGES = [ROOT / "docs/python.md", ROOT / "crates/mcp-oauth-python/README.md"]
 COMMAND = pathlib.Path(os.environ.get("MCP_OAUTH_TEST_COMMAND") or ROOT / "target/debug/mcp-oauth")
 URL = "https://mcp.example.com/mcp"
 BLOCK = re.compile(r"^```python ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -50,12 +50,16 @@ class Section(NamedTuple):
 
 def compiled(text: str) -> types.CodeType:
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    code: types.CodeType = compile(text, str(PAGE), "exec", flags=flags)
+    code: types.CodeType = compile(text, "<documentation>", "exec", flags=flags)
     return code
 
 
+def pages() -> str:
+    return "\n## ".join(page.read_text() for page in PAGES)
+
+
 def sections() -> list[Section]:
-    parts = re.split(r"^###? ", PAGE.read_text(), flags=re.MULTILINE)
+    parts = re.split(r"^##+ ", pages(), flags=re.MULTILINE)
     return [Section(part.splitlines()[0], BLOCK.findall(part)) for part in parts]
 
 
@@ -68,7 +72,7 @@ def command(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_block_is_found_and_has_valid_syntax() -> None:
     blocks = [text for section in sections() for _, text in section.blocks]
-    assert len(blocks) == PAGE.read_text().count("```python")
+    assert len(blocks) == pages().count("```python")
     for text in blocks:
         compiled(text)
 

@@ -119,10 +119,15 @@ impl Authorization {
         }
         let own = Arc::clone(&self.0);
         Ok(Some(Operation::new(async move {
+            let is_unauthorized = head.status == StatusCode::UNAUTHORIZED;
             if can_retry {
                 return own.next(head).await;
             }
-            own.replace(&head).await;
+            // The next request gets another token, or the nonce. No wider scope is requested: the caller
+            // handles a 403, as with a streamed body of the library.
+            if is_unauthorized && own.next(head).await.is_err() {
+                tracing::debug!("cannot replace the rejected token");
+            }
             Ok(None)
         })))
     }
@@ -182,27 +187,6 @@ impl Shared {
             attempts,
             responses,
         })
-    }
-
-    /// Replaces a token that the server refused, for the next request: the body of this one cannot be sent
-    /// again.
-    async fn replace(&self, head: &Head) {
-        let first = self
-            .first
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let (Some(first), StatusCode::UNAUTHORIZED) = (first, head.status) else {
-            return;
-        };
-        let Ok(session) = self.session.library().await else {
-            return;
-        };
-        let refused = first.authorization;
-        let replaced = session.header_after_rejection(&refused, head.status, &head.headers);
-        if let Err(error) = replaced.await {
-            tracing::debug!(%error, "cannot replace the rejected token");
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The client metadata document that a hosted application serves.
 
 use mcp_client_oauth::flow;
-use pyo3::prelude::*;
+use pyo3::{prelude::*, pybacked::PyBackedStr};
 use url::Url;
 
 use crate::{client::private_key, errors::exception, headers};
@@ -12,7 +12,7 @@ use crate::{client::private_key, errors::exception, headers};
 pub(crate) fn client_metadata_document(
     client_id: &str,
     client_name: &str,
-    redirect_uris: Vec<String>,
+    redirect_uris: Vec<PyBackedStr>,
     key: Option<&str>,
 ) -> PyResult<String> {
     let client_id = headers::url("client_id", client_id)?;

@@ -103,7 +103,7 @@ impl Operation {
             match received {
                 Ok(outcome) => return outcome.and_then(|convert| convert(py)),
                 Err(RecvTimeoutError::Timeout) => {
-                    py.check_signals().inspect_err(|_| task.abort())?
+                    py.check_signals().inspect_err(|_| task.abort())?;
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(PyRuntimeError::new_err(

@@ -266,7 +266,8 @@ impl Session {
 impl Shared {
     async fn open(&self) -> PyResult<Library> {
         let slot = self.library.slot();
-        let opened = slot.get_or_make(async {
+        // On the heap: a login is a large future.
+        let make = Box::pin(async {
             let library = self.client.library().await?;
             let login = self.options.apply(&library);
             let session = if self.logs_in {
@@ -276,6 +277,6 @@ impl Shared {
             };
             session.map_err(exception)
         });
-        opened.await.cloned()
+        slot.get_or_make(make).await.cloned()
     }
 }

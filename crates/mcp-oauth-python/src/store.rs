@@ -25,21 +25,20 @@ impl StoreOptions {
     /// `ValueError` if there is no such store, or it has no password.
     pub(crate) fn new(spec: &str, password: Option<String>) -> PyResult<Self> {
         let (kind, rest) = split(spec);
-        match kind {
-            "auto" | "file" => {}
-            "keychain" | "vault" | "memory" if password.is_some() => {
-                return Err(PyValueError::new_err(format!(
-                    "a password is given, but the store `{kind}` has none; use \"auto\" or \
-                     \"file:DIR\""
-                )));
-            }
-            "keychain" | "vault" | "memory" => {}
+        let has_password = match kind {
+            "auto" | "file" => true,
+            "keychain" | "vault" | "memory" => false,
             _ => {
                 return Err(PyValueError::new_err(format!(
                     "unknown store `{kind}`; use \"auto\", \"file:DIR\", \"keychain\", \
                      \"vault:URL\" or \"memory\""
                 )));
             }
+        };
+        if password.is_some() && !has_password {
+            return Err(PyValueError::new_err(format!(
+                "a password is given, but the store `{kind}` has none; use \"auto\" or \"file:DIR\""
+            )));
         }
         let (kind, rest) = (kind.to_owned(), rest.to_owned());
         let password = password.map(Secret::new);

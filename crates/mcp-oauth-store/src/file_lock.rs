@@ -36,11 +36,23 @@ pub(crate) struct LockFile {
     pub(crate) path: PathBuf,
 }
 
-/// A locked file. Dropping it closes the file, which releases the lock.
+/// A file that is unlocked when it is dropped. Closing it is not enough: if this process was forked while it
+/// held the lock, the child has the same open file, and its lock with it (flock(2)).
+#[derive(Debug)]
+struct Unlocking(File);
+
+impl Drop for Unlocking {
+    fn drop(&mut self) {
+        // It fails if the file is not locked, and then there is nothing to release.
+        let _ = self.0.unlock();
+    }
+}
+
+/// A locked file. Dropping it releases the lock.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     /// Shared with the task that writes a note, which may outlive this value.
-    file: Arc<File>,
+    file: Arc<Unlocking>,
     path: PathBuf,
     unfinished: Option<Revision>,
 }
@@ -50,7 +62,7 @@ impl FileLock {
     /// was killed, and may be lost in a power cut.
     async fn note(&self, text: String) -> Result<(), TokenStorageError> {
         let (file, path) = (Arc::clone(&self.file), self.path.clone());
-        off_runtime(move || write_note(&file, &text).map_err(io_error("write a note to", &path)))
+        off_runtime(move || write_note(&file.0, &text).map_err(io_error("write a note to", &path)))
             .await
     }
 }
@@ -100,11 +112,12 @@ fn read_note(mut file: &File) -> io::Result<Option<Revision>> {
 ///
 /// A caller may be cancelled: the file is closed with the attempt in progress.
 pub(crate) async fn hold(to_lock: LockFile, location: &str) -> Result<FileLock, TokenStorageError> {
-    let LockFile { mut file, path } = to_lock;
+    let LockFile { file, path } = to_lock;
+    let mut file = Unlocking(file);
     let (mut pause, mut waited) = (FIRST_PAUSE, Duration::ZERO);
     loop {
         let (back, tried) = off_runtime(move || {
-            let tried = try_lock(&file);
+            let tried = try_lock(&file.0);
             Ok((file, tried))
         })
         .await?;
@@ -179,6 +192,17 @@ mod tests {
             error.to_string(),
             "second is locked by another process for too long"
         );
+    }
+
+    /// A duplicate is what a forked process has: another handle of the same open file.
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_is_released_although_a_forked_process_has_the_file_too() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let held = hold(opened(&file), "first").await.unwrap();
+        let inherited = held.file.0.try_clone().unwrap();
+        drop(held);
+        hold(opened(&file), "second").await.unwrap();
+        drop(inherited);
     }
 
     #[tokio::test(start_paused = true)]

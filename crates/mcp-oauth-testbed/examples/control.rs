@@ -6,13 +6,17 @@
 //! | `expire SECONDS` | moves the clock of the servers forward |
 //! | `revoke-access` | revokes every access token |
 //! | `revoke-all` | revokes every token |
+//! | `hold token`, `hold mcp` | processes requests to the token endpoint or the MCP server, and does not respond |
+//! | `release` | sends the responses that were held, and holds no more |
+//! | `issued` | counts the access tokens that were issued |
 //! | `require TOOL SCOPE` | makes a tool require a scope |
 //! | `redirect URL` | makes the MCP server redirect every request |
 //! | `requests` | lists the requests: server, method, path, status, JSON-RPC method, and more |
 //! | `secrets` | lists the tokens, codes and other values that only client and server may know |
 //!
-//! `cargo run -p mcp-oauth-testbed --example control -- LIFETIME [dpop]`. The lifetime of an access token is in
-//! seconds; with `dpop`, tokens must be bound to a key, and the MCP server requires a nonce in each proof.
+//! `cargo run -p mcp-oauth-testbed --example control -- LIFETIME [dpop|device]`. The lifetime of an access token
+//! is in seconds; with `dpop`, tokens must be bound to a key, and the MCP server requires a nonce in each
+//! proof; with `device`, the server issues device codes.
 
 #![allow(clippy::print_stdout, reason = "the harness reads stdout")]
 
@@ -37,6 +41,7 @@ async fn main() -> io::Result<()> {
         Some("dpop") => {
             builder = builder.dpop(DpopPolicy::Required).dpop_nonces_at(Peer::Mcp);
         }
+        Some("device") => builder = builder.device_authorization(true),
         Some(option) => return Err(io::Error::other(format!("unknown option {option}"))),
     }
     let testbed = builder.start().await?;
@@ -67,6 +72,10 @@ fn run(testbed: &Testbed, command: &str) -> Value {
         },
         ["revoke-access"] => testbed.revoke_access_tokens(),
         ["revoke-all"] => testbed.revoke_all_tokens(),
+        ["hold", "token"] => hold(testbed, Endpoint::Token),
+        ["hold", "mcp"] => hold(testbed, Endpoint::Mcp),
+        ["release"] => testbed.release(),
+        ["issued"] => return testbed.issued_tokens().len().into(),
         ["require", tool, scope] => testbed.require_scope(tool, scope),
         ["redirect", url] => {
             let redirect = Corruption::RedirectTo(url.to_owned());
@@ -107,4 +116,8 @@ fn secrets(testbed: &Testbed) -> Value {
     let tokens = testbed.issued_tokens().into_iter();
     let issued = tokens.map(|issued| issued.access_token);
     issued.chain(sent).collect()
+}
+
+fn hold(testbed: &Testbed, endpoint: Endpoint) {
+    testbed.set_fault(Fault::Corrupt(endpoint, Corruption::Held));
 }

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Union
 
 from . import _native
 
-RawHeaders = Iterable[tuple[Union[str, bytes], Union[str, bytes]]]
+RawHeaders = Iterable[tuple[str | bytes, str | bytes]]
 """The headers of a response: pairs of name and value."""
 
 _READ = frozenset(("www-authenticate", "dpop-nonce"))
 
 
 class Authorization:
-    """The authorization of one request that another HTTP client sends, in as many attempts as that takes::
+    """The authorization of one request that another HTTP client sends, in as many attempts as that
+    takes.
+
+    ::
 
         authorization = session.authorize("GET", url)
         headers = await authorization.headers()
@@ -22,16 +24,17 @@ class Authorization:
             response = await send(method, url, headers)
             headers = await authorization.response(response.status_code, response.headers.items())
 
-    A token that the server refuses is replaced once, a wider scope is requested if the session can log in, and
-    a proof is repeated with the nonce of the server. The client must not follow redirects with these headers.
+    A token that the server refuses is replaced once, a wider scope is requested if the session can log in,
+    and a proof is repeated with the nonce of the server. The client must not follow redirects with
+    these headers.
     """
 
     def __init__(self, session: _native.Session, method: str, url: str) -> None:
         self._native = _native.Authorization(session, method, url)
 
     async def headers(self) -> dict[str, str]:
-        """Returns the headers of the first attempt: ``authorization``, and ``dpop`` if the token is bound to a
-        key.
+        """Returns the headers of the first attempt: ``authorization``, and ``dpop`` if the token is bound
+        to a key.
 
         Raises:
             AuthorizationError: The URL is not part of the resource that the token is for, or there is no

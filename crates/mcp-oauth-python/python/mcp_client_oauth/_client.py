@@ -112,8 +112,8 @@ class Client(BaseClient):
         """Begins a login that another request finishes, on any host with the same store: for a web
         application.
 
-        Redirect the browser to its ``url``, and set its ``browser_secret`` as a cookie that is HttpOnly, Secure
-        and SameSite=Lax. The login is stored, encrypted, for ten minutes (``timeout``).
+        Redirect the browser to its ``url``, and set its ``browser_secret`` as a cookie that is HttpOnly,
+        Secure and SameSite=Lax. The login is stored, encrypted, for ten minutes (``timeout``).
 
         Args:
             url: The URL of the MCP server.
@@ -123,7 +123,7 @@ class Client(BaseClient):
             return_to: The path of the application to redirect to at the end, :attr:`Session.return_to`.
             options: See :class:`LoginOptions`.
         """
-        merged: LoginOptions = {**options, "redirect_uri": redirect_uri}
+        merged = {**options, "redirect_uri": redirect_uri}
         login = _request.login(self._native, url, account, scope, "browser", merged, return_to)
         return BegunLogin(*await login.begin())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Literal, Union
+from typing import Literal
 
 GrantName = Literal["browser", "device_code", "prefer_device_code", "client_credentials"]
 """A grant without options:
@@ -14,6 +14,7 @@ GrantName = Literal["browser", "device_code", "prefer_device_code", "client_cred
 - ``"prefer_device_code"``: the same if the server offers it, else the browser.
 - ``"client_credentials"``: the client authenticates by its own secret or key; no user.
 """
+
 
 @dataclass(frozen=True)
 class WorkloadIdentity:
@@ -48,5 +49,5 @@ class EnterpriseManaged:
     """The source of a refresh token that the identity provider issued for the user."""
 
 
-Grant = Union[GrantName, WorkloadIdentity, EnterpriseManaged]
+Grant = GrantName | WorkloadIdentity | EnterpriseManaged
 """The grant of a login."""

@@ -4,12 +4,23 @@ from typing import Any, Generic, TypeVar, final
 from ._grants import Grant
 from ._interaction import DeviceCode
 
-T = TypeVar("T", covariant=True)
+__all__ = [
+    "Authorization",
+    "Client",
+    "Login",
+    "Operation",
+    "Session",
+    "after_fork",
+    "client_metadata_document",
+    "shut_down",
+]
+
+_T = TypeVar("_T", covariant=True)
 
 @final
-class Operation(Generic[T]):
-    def __await__(self) -> Generator[Any, None, T]: ...
-    def wait(self) -> T: ...
+class Operation(Generic[_T]):
+    def __await__(self) -> Generator[Any, None, _T]: ...
+    def wait(self) -> _T: ...
 
 @final
 class Client:

@@ -39,7 +39,7 @@ class CommonOptions(TypedDict, total=False):
     server_metadata: Mapping[str, Any]
     """The metadata of the authorization server (RFC 8414), where discovery is impossible."""
     quirks: Mapping[str, Any]
-    """How the server differs from the specifications, as in the configuration of the command ``mcp-oauth``."""
+    """How the server differs from the specifications, as in the configuration of ``mcp-oauth``."""
 
 
 class LoginOptions(CommonOptions, total=False):

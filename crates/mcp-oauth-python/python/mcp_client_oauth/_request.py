@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ._grants import Grant
 from ._native import Client, Login, Operation, Session
-from ._options import LoginOptions
 
-HeaderTypes = Union[Mapping[str, str], Iterable[tuple[str, str]]]
+HeaderTypes = Mapping[str, str] | Iterable[tuple[str, str]]
 """Headers: a mapping, or pairs of name and value."""
-QueryTypes = Union[Mapping[str, Any], Sequence[tuple[str, Any]]]
+QueryTypes = Mapping[str, Any] | Sequence[tuple[str, Any]]
 """Parameters of a query or of a form: a mapping, or pairs of name and value."""
 
 
@@ -23,7 +22,7 @@ def login(
     account: str | None,
     scope: str | Sequence[str] | None,
     grant: Grant,
-    options: LoginOptions,
+    options: Mapping[str, Any],
     return_to: str | None = None,
 ) -> Login:
     """Builds a login of the native module."""

@@ -56,7 +56,9 @@ class Response:
     content: bytes
     """The body."""
 
-    def __init__(self, status_code: int, headers: Iterable[tuple[str, str]], content: bytes) -> None:
+    def __init__(
+        self, status_code: int, headers: Iterable[tuple[str, str]], content: bytes
+    ) -> None:
         self.status_code = status_code
         self.headers = Headers(headers)
         self.content = content
@@ -76,7 +78,9 @@ class Response:
     def text(self) -> str:
         """The body as text, in the ``charset`` of its content type, or UTF-8."""
         parameters = self.headers.get("content-type", "").split(";")[1:]
-        charsets = [p.split("=", 1)[1] for p in parameters if p.strip().lower().startswith("charset=")]
+        charsets = [
+            p.split("=", 1)[1] for p in parameters if p.strip().lower().startswith("charset=")
+        ]
         try:
             return self.content.decode(charsets[0].strip(' "') if charsets else "utf-8", "replace")
         except LookupError:

@@ -8,8 +8,8 @@
     session = client.login("https://mcp.example.com/mcp")
     response = session.get("notes")
 
-Other threads run meanwhile, and Ctrl-C ends a call. In a running event loop, such as that of a notebook, a call
-works too, and blocks that loop until it returns.
+Other threads run meanwhile, and Ctrl-C ends a call. In a running event loop, such as that of a notebook, a
+call works too, and blocks that loop until it returns.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class Client(BaseClient):
         """Begins a login that another request finishes, on any host with the same store: for a web
         application.
 
-        Redirect the browser to its ``url``, and set its ``browser_secret`` as a cookie that is HttpOnly, Secure
-        and SameSite=Lax. The login is stored, encrypted, for ten minutes (``timeout``).
+        Redirect the browser to its ``url``, and set its ``browser_secret`` as a cookie that is HttpOnly,
+        Secure and SameSite=Lax. The login is stored, encrypted, for ten minutes (``timeout``).
 
         Args:
             url: The URL of the MCP server.
@@ -129,7 +129,7 @@ class Client(BaseClient):
             return_to: The path of the application to redirect to at the end, :attr:`Session.return_to`.
             options: See :class:`LoginOptions`.
         """
-        merged: LoginOptions = {**options, "redirect_uri": redirect_uri}
+        merged = {**options, "redirect_uri": redirect_uri}
         login = _request.login(self._native, url, account, scope, "browser", merged, return_to)
         return BegunLogin(*login.begin().wait())
 
@@ -146,9 +146,7 @@ class Client(BaseClient):
             AuthorizationError: The user denied access, the login has expired, or the callback belongs to
                 another browser.
         """
-        return Session(
-            _native.Session.finish(self._native, callback_url, browser_secret).wait()
-        )
+        return Session(_native.Session.finish(self._native, callback_url, browser_secret).wait())
 
     def logins(self) -> list[Login]:
         """Returns all stored logins, sorted."""
@@ -184,9 +182,7 @@ class Session(BaseSession):
         cached = self._native.cached_header()
         return self._native.header().wait() if cached is None else cached
 
-    def header_after_rejection(
-        self, refused: str, status: int, headers: HeaderTypes = ()
-    ) -> str:
+    def header_after_rejection(self, refused: str, status: int, headers: HeaderTypes = ()) -> str:
         """Returns another header than ``refused``, after a response with this status and these headers.
 
         If ``refused`` is no longer the current header, the current one is returned, so many threads may call

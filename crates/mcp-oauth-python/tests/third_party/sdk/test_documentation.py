@@ -1,4 +1,4 @@
-"""Runs the Python blocks of ``docs/python.md``, the blocks of a section in order.
+"""Runs the Python blocks of ``docs/python.md`` and of the README, the blocks of a section in order.
 
 A block that begins with ```` ```python mcp-1 ```` needs version 1 of the MCP SDK, and any other block
 version 2. One that begins with ```` ```python no-run ```` is only compiled.
@@ -23,7 +23,7 @@ from testbed import ROOT, Testbed
 
 pytestmark = pytest.mark.anyio
 
-PAGE = ROOT / "docs/python.md"
+PAGES = [ROOT / "docs/python.md", ROOT / "crates/mcp-oauth-python/README.md"]
 COMMAND = pathlib.Path(os.environ.get("MCP_OAUTH_TEST_COMMAND") or ROOT / "target/debug/mcp-oauth")
 URL = "https://mcp.example.com/mcp"
 BLOCK = re.compile(r"^```python ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -42,16 +42,24 @@ class Section(NamedTuple):
         """Runs the blocks at a server, and returns what they have defined."""
         names: dict[str, Any] = {}
         for text in [text for own, text in self.blocks if own == kind]:
-            source = text.replace(URL, url)
-            code = compile(source, str(PAGE), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-            outcome = types.FunctionType(code, names)()
+            outcome = types.FunctionType(compiled(text.replace(URL, url)), names)()
             if inspect.isawaitable(outcome):
                 await outcome
         return names
 
 
+def compiled(text: str) -> types.CodeType:
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code: types.CodeType = compile(text, "<documentation>", "exec", flags=flags)
+    return code
+
+
+def pages() -> str:
+    return "\n## ".join(page.read_text() for page in PAGES)
+
+
 def sections() -> list[Section]:
-    parts = re.split(r"^###? ", PAGE.read_text(), flags=re.MULTILINE)
+    parts = re.split(r"^##+ ", pages(), flags=re.MULTILINE)
     return [Section(part.splitlines()[0], BLOCK.findall(part)) for part in parts]
 
 
@@ -62,9 +70,11 @@ def command(testbed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(["mcp-oauth", "login", "notes", testbed.url], check=True)
 
 
-def test_every_block_is_found() -> None:
-    found = sum(len(section.blocks) for section in sections())
-    assert found == PAGE.read_text().count("```python")
+def test_every_block_is_found_and_has_valid_syntax() -> None:
+    blocks = [text for section in sections() for _, text in section.blocks]
+    assert len(blocks) == pages().count("```python")
+    for text in blocks:
+        compiled(text)
 
 
 @pytest.mark.usefixtures("command")

@@ -13,6 +13,10 @@ clippy:
 test:
     scripts/check test
 
+# The Python package: style, types, stubs and tests.
+python:
+    scripts/check python
+
 doc:
     scripts/check doc
 

@@ -1,0 +1,28 @@
+"""OAuth for httpx: ``httpx.AsyncClient(auth=OAuth(session))``."""
+
+from __future__ import annotations
+
+import httpx
+
+from ._httpx_flow import HttpxFlow
+
+__all__ = ["OAuth"]
+
+
+class OAuth(HttpxFlow[httpx.Request, httpx.Response], httpx.Auth):
+    """Sends each request with the token of a session.
+
+    It is for ``httpx.AsyncClient`` and ``httpx.Client``, and for any library that takes an ``httpx.Auth``.
+    A token that the server refuses is replaced, and the request is sent again, once. If the scope of the
+    token is insufficient, a session that logs in on demand requests a wider one. Bodies are streamed; a
+    request with a streamed body is not sent again.
+
+    The token is sent to the resource of the session only: a request to any other URL raises
+    ``AuthorizationError``. When a redirect leaves the origin, httpx removes the token.
+
+    ::
+
+        session = await Client().login("https://mcp.example.com/mcp")
+        async with httpx.AsyncClient(auth=OAuth(session)) as http:
+            response = await http.get("https://mcp.example.com/mcp/notes")
+    """

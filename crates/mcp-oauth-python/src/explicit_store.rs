@@ -62,8 +62,8 @@ pub(crate) fn client_with_vault(
     let address = headers::url("vault_url", url)?;
     let label = format!("vault:{}", address.origin().ascii_serialization());
     let mut options = VaultOptions::new(address, VaultAuth::Token(Secret::new(token)));
-    options.mount = mount.to_owned();
-    options.prefix = prefix.to_owned();
+    mount.clone_into(&mut options.mount);
+    prefix.clone_into(&mut options.prefix);
     options.namespace = namespace;
     let store = StoreOptions::opened_by(&label, move || {
         let options = options.clone();

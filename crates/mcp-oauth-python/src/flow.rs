@@ -140,7 +140,7 @@ impl Flow {
     }
 
     /// Exchanges a callback, or the code of one, for tokens. Each request is exchanged once.
-    fn exchange(&self, code: String, is_url: bool) -> PyResult<Operation> {
+    fn exchange(&self, code: &str, is_url: bool) -> PyResult<Operation> {
         let pending = self.0.state().pending.take();
         let Pending {
             mut callback,
@@ -151,14 +151,14 @@ impl Flow {
             )
         })?;
         if is_url {
-            callback = headers::url("callback", &code)?;
+            callback = headers::url("callback", code)?;
         } else {
             tracing::warn!(
                 target: LOG,
                 "a bare code was passed: the state and the issuer of its callback are not checked; pass \
                  the whole URL of the callback"
             );
-            callback.query_pairs_mut().append_pair("code", &code);
+            callback.query_pairs_mut().append_pair("code", code);
         }
         Ok(self.operation(|flow| async move {
             let tokens = exchange(flow.platform().await?, callback).await?;

@@ -45,6 +45,10 @@ struct Unbound {
 /// The members of `compat.DynamicClientRegistration`.
 #[derive(Clone, Deserialize, FromPyObject, IntoPyObject, Serialize)]
 #[pyo3(from_item_all)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "they are members of a registration response (RFC 7591 §3.2.1)"
+)]
 pub(crate) struct StoredClient {
     pub(crate) client_id: String,
     pub(crate) client_secret: Option<String>,
@@ -307,7 +311,7 @@ impl Names {
         }
         drop(lock);
         self.change(name, |unbound| {
-            (unbound.tokens, unbound.client) = (None, None)
+            (unbound.tokens, unbound.client) = (None, None);
         })
         .await?;
         Ok(is_new)

@@ -35,7 +35,7 @@ pub(crate) struct OldKey(Zeroizing<[u8; 32]>);
 impl OldKey {
     /// Derives the key from a password, which takes a tenth of a second.
     #[new]
-    fn new(py: Python<'_>, password: String, salt: Vec<u8>) -> PyResult<Self> {
+    fn new(py: Python<'_>, password: String, salt: &[u8]) -> PyResult<Self> {
         if salt.len() != SALT_BYTES {
             return Err(PyValueError::new_err("the file .salt is corrupt"));
         }
@@ -46,7 +46,7 @@ impl OldKey {
             pbkdf2::derive(
                 pbkdf2::PBKDF2_HMAC_SHA256,
                 ROUNDS,
-                &salt,
+                salt,
                 password,
                 &mut *key,
             );

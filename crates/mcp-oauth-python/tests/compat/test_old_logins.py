@@ -108,7 +108,7 @@ def test_a_bad_login_does_not_hide_the_others() -> None:
     unrelated = bad.parent / "unrelated.enc"
     unrelated.write_text("not a token")
     logins = {login.name: login for login in old_logins(password=PASSWORD)}
-    assert sorted(logins) == ["bad", "unrelated", "good"]
+    assert sorted(logins) == ["bad", "good", "unrelated"]
     assert logins["good"].tokens is not None
     assert str(bad) in str(logins["bad"].error)
     assert "not a file of chuk-mcp-client-oauth" in str(logins["unrelated"].error)

@@ -40,9 +40,9 @@ class _Response(Protocol):
     @property
     def headers(self) -> _Headers: ...
     @property
-    def status_code(self) -> int: ...
+    def request(self) -> _Request: ...
     @property
-    def url(self) -> _Url: ...
+    def status_code(self) -> int: ...
 
 
 RequestT = TypeVar("RequestT", bound=_Request)
@@ -84,7 +84,9 @@ def _is_from_origin_of(request: _Request, response: _Response) -> bool:
 
     With ``follow_redirects`` it can be another one. httpx has sent it no token, so it cannot refuse one.
     """
-    sent, received = request.url, response.url
+    if response.request is request:
+        return True
+    sent, received = request.url, response.request.url
     return (sent.scheme, sent.host, sent.port) == (received.scheme, received.host, received.port)
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from . import sync
-from ._client import Client, Session
+from typing import TYPE_CHECKING
+
+from ._client import Client
+
+if TYPE_CHECKING:
+    from . import sync
+    from ._client import Session
 
 
 class Plugin:

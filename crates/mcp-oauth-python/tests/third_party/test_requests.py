@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -31,6 +32,18 @@ def test_a_request_goes_on_after_expiry_and_after_revocation(testbed: Testbed) -
         assert http.get(f"{testbed.url}/notes").status_code == 200
     assert testbed.refreshes() == 2
     assert testbed.logins() == 1
+
+
+def test_refused_requests_of_many_threads_cause_one_refresh(testbed: Testbed) -> None:
+    auth = OAuth(sync.Client(store="memory").login(testbed.url))
+
+    def status(_: int) -> int:
+        return requests.get(f"{testbed.url}/notes", auth=auth, timeout=30).status_code
+
+    testbed.expire()
+    with ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(status, range(32))) == {200}
+    assert testbed.refreshes() == 1
 
 
 def test_a_token_that_is_bound_to_a_key_is_sent_with_a_proof(dpop_testbed: Testbed) -> None:

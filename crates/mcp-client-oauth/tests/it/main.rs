@@ -69,3 +69,4 @@ mod tokens;
 mod troubleshooting;
 mod vault;
 mod web;
+mod web_app;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`bao`] | a real OpenBao server |
 //! | [`form_browser`] | a scripted browser, which submits forms |
+//! | [`nginx`] | a real nginx before several replicas |
 //! | `keychain` | a D-Bus session with a GNOME Keyring, and its entries |
 //! | [`strace`] | the check that strace is installed |
 //! | [`tool`] | the tools that the check script skips |
@@ -25,6 +26,7 @@ pub mod bao;
 pub mod form_browser;
 #[cfg(target_os = "linux")]
 pub mod keychain;
+pub mod nginx;
 pub mod port;
 pub mod strace;
 pub mod tool;

@@ -12,7 +12,7 @@ use crate::encrypted::Home;
 
 mod crashes;
 pub(crate) mod harness;
-pub(crate) mod hosts;
+mod hosts;
 pub(crate) mod process;
 pub(crate) mod random_kill;
 pub(crate) mod shared_store;

@@ -74,15 +74,20 @@ impl CapturedOutput {
         }
     }
 
+    /// Returns what was printed since the last call.
+    pub(crate) fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *lock(&self.0))).unwrap()
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8(lock(&self.0).clone()).unwrap()
     }
 }
 
-/// Returns every secret that the servers have received or issued, and those in the URLs of the user.
-pub(crate) async fn secrets(fixture: &Fixture) -> BTreeSet<String> {
+/// Returns every secret that the servers have received.
+pub(crate) fn sent_secrets(testbed: &Testbed) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for request in fixture.testbed.requests() {
+    for request in testbed.requests() {
         for name in [
             "code",
             "code_verifier",
@@ -103,6 +108,12 @@ pub(crate) async fn secrets(fixture: &Fixture) -> BTreeSet<String> {
         // A proof is valid for one request; until that arrives, a thief can use it like the token.
         found.extend(request.header("dpop").map(str::to_owned));
     }
+    found
+}
+
+/// Returns every secret that the servers have received or issued, and those in the URLs of the user.
+pub(crate) async fn secrets(fixture: &Fixture) -> BTreeSet<String> {
+    let mut found = sent_secrets(&fixture.testbed);
     for url in fixture.user.opened_urls() {
         found.extend(parameters(&url, "state"));
     }

@@ -20,6 +20,7 @@ mod auto_backend;
 mod browser;
 #[cfg(target_os = "linux")]
 mod browser_launch;
+mod chromium;
 mod client;
 mod client_authentication;
 mod client_registration;
@@ -66,4 +67,6 @@ mod store;
 mod support;
 mod tokens;
 mod troubleshooting;
+mod vault;
 mod web;
+mod web_app;

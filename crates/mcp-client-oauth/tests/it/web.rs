@@ -22,6 +22,8 @@ mod callbacks;
 mod clients;
 mod leaks;
 mod limits;
+#[cfg(unix)]
+mod many_logins;
 mod two_hosts;
 
 /// The redirect URI, a page of the application.

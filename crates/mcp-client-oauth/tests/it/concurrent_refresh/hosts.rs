@@ -10,12 +10,12 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Client, Secret, TokenStore,
+    Client, TokenStore,
     platform::{HttpClient, HttpError, Request, ReqwestClient, Response, SystemClock},
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault};
-use mcp_oauth_vault::{VaultAuth, VaultOptions, VaultStore};
-use test_support::bao::{Bao, ROOT};
+use mcp_oauth_vault::VaultStore;
+use test_support::bao::Bao;
 use tokio::task::JoinSet;
 
 use super::{
@@ -23,20 +23,13 @@ use super::{
     rounds,
     shared_store::SharedStore,
 };
-use crate::support::{Fixture, bounded};
+use crate::{
+    support::{Fixture, bounded},
+    vault::options,
+};
 
 /// The lifetime of an access token of the testbed.
 const LIFE: Duration = Duration::from_secs(300);
-
-pub(crate) fn vault(options: &VaultOptions) -> TokenStore {
-    TokenStore::new(Arc::new(VaultStore::open(options).unwrap()))
-}
-
-/// Returns the options for the address that a child process receives.
-pub(crate) fn options(address: &str) -> VaultOptions {
-    let token = Secret::new(ROOT.to_owned());
-    VaultOptions::new(address.parse().unwrap(), VaultAuth::Token(token))
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hosts_with_an_expired_token_refresh_once() {

@@ -7,7 +7,10 @@ use mcp_oauth_store::{EncryptedFileStore, KeySource};
 use tokio::process::Command;
 
 use super::process::env_var;
-use crate::encrypted::Home;
+use crate::{
+    encrypted::Home,
+    vault::{options, vault},
+};
 
 const DIRECTORY: &str = "MCP_OAUTH_TEST_DIRECTORY";
 const VAULT: &str = "MCP_OAUTH_TEST_VAULT_ADDRESS";
@@ -23,7 +26,7 @@ impl SharedStore {
     pub(crate) fn store(&self) -> TokenStore {
         match self {
             Self::Files(home) => files(&home.path()),
-            Self::Vault(bao) => super::hosts::vault(&super::hosts::options(bao.address.as_str())),
+            Self::Vault(bao) => vault(&options(bao.address.as_str())),
         }
     }
 
@@ -47,7 +50,7 @@ pub(crate) fn of_this_process() -> TokenStore {
         return files(directory.as_ref());
     }
     if let Some(address) = env_var(VAULT) {
-        return super::hosts::vault(&super::hosts::options(&address));
+        return vault(&options(&address));
     }
     panic!("the environment names no store");
 }

@@ -9,8 +9,8 @@ use test_support::bao::Bao;
 
 use super::*;
 use crate::{
-    concurrent_refresh::hosts::{options, vault},
     support::{parameter, parameters},
+    vault::{options, vault},
 };
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Many logins in two requests over two hosts: each ends as it must, the sweep leaves nothing, and no secret
 //! is in the store or in a trace.
 //!
-//! `MCP_OAUTH_TEST_LOGINS` sets their number; 10000 is the full one, whose result is in `docs/guide.md`.
+//! `MCP_OAUTH_TEST_LOGINS` sets their number, and 10000 is the full one. `docs/guide.md` has the last result.
 
 use std::{collections::BTreeSet, ops::Range};
 

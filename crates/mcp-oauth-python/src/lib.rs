@@ -16,7 +16,7 @@
 //! | `per_process.rs` | values that a forked process makes again |
 //! | `errors.rs` | the exceptions |
 //! | `logging.rs` | log records for `logging` |
-//! | `flow.rs` | for `compat`: each step of a login alone |
+//! | `flow.rs`, `flow/` | for `compat`: each step of a login alone |
 //! | `named_logins.rs`, `tokens.rs` | for `compat`: the logins of a store by name, and their tokens |
 //! | `explicit_store.rs` | for `compat`: stores that no store spec describes |
 //! | `old_login.rs` | for `compat`: decrypts what the old library has stored |

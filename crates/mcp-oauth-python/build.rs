@@ -1,7 +1,5 @@
 //! Sets the linker arguments of a Python extension module, and refuses an interpreter that cannot load it.
 
-#![expect(clippy::print_stdout, reason = "cargo reads the output")]
-
 fn main() {
     pyo3_build_config::add_extension_module_link_args();
     // The stable ABI (abi3) is that of a Python with the global interpreter lock. The module would be built,

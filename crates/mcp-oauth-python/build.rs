@@ -2,11 +2,12 @@
 
 fn main() {
     pyo3_build_config::add_extension_module_link_args();
-    // The stable ABI is that of a Python with the global interpreter lock: the module would be built, and
-    // then not be found by a free-threaded one.
-    assert!(
-        !pyo3_build_config::get().is_free_threaded(),
-        "mcp-client-oauth does not support free-threaded Python: build it with a Python that has the \
-         global interpreter lock (set PYO3_PYTHON, or use another environment)"
-    );
+    // The stable ABI (abi3) is that of a Python with the global interpreter lock. The module would be built,
+    // and a free-threaded Python would not find it.
+    if pyo3_build_config::get().is_free_threaded() {
+        println!(
+            "cargo::error=free-threaded Python is not supported; set PYO3_PYTHON to a Python with the global \
+             interpreter lock"
+        );
+    }
 }

@@ -56,7 +56,7 @@ pub(crate) struct Process {
 impl Process {
     /// Returns that of this process, which is started now if it does not exist. The caller holds the GIL, so
     /// only one is started.
-    pub(crate) fn current(_py: Python<'_>) -> PyResult<Arc<Self>> {
+    pub(crate) fn current(py: Python<'_>) -> PyResult<Arc<Self>> {
         if let Some(process) = PROCESS.load_full() {
             return Ok(process);
         }
@@ -72,6 +72,8 @@ impl Process {
         })?;
         let process = Arc::new(process);
         PROCESS.store(Some(Arc::clone(&process)));
+        py.import("mcp_client_oauth._process")?
+            .call_method0("started")?;
         Ok(process)
     }
 

@@ -111,6 +111,33 @@ def test_logins_in_memory_stay_in_the_parent(testbed: Testbed) -> None:
     assert session.get("notes").status_code == 200
 
 
+def leave_a_request(session: Session) -> None:
+    """Ends the process with a request in flight."""
+    session.cached_header()
+    threading.Thread(target=session.get, args=("notes",), daemon=True).start()
+    while TESTBEDS[0].run("issued") < 2:
+        pass
+    TESTBEDS[0].run("release")
+
+
+#: The servers of the test that forks.
+TESTBEDS: list[Testbed] = []
+
+
+def test_a_process_of_multiprocessing_saves_its_refresh_at_its_end(testbed: Testbed) -> None:
+    session = Client().login(testbed.url)
+    testbed.expire()
+    testbed.run("hold", "token")
+    TESTBEDS[:] = [testbed]
+    context: Any = multiprocessing.get_context("fork")
+    child = context.Process(target=leave_a_request, args=(session,))
+    child.start()
+    child.join(LIMIT)
+    assert child.exitcode == 0
+    assert session.get("notes").status_code == 200
+    assert testbed.refreshes() == 1
+
+
 def request(url: str, result: Connection) -> None:
     """Sends the status of a request, in another process."""
     session = Client().session(url)

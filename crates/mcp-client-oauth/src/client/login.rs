@@ -253,7 +253,10 @@ impl Login {
         let (client, server, mut options) = self.into_parts()?;
         let stored = client.stored_session(&options.key(&server)).await?;
         if let Some(session) = stored.filter(|_| !must_log_in) {
-            if let Some(session) = reuse(&session, &options).await? {
+            // The record is gone after a logout in another process, or after a refresh that the server finally
+            // refused. The open session may still have an access token, which the server no longer accepts.
+            let is_removed = matches!(client.store().load(session.key()).await, Ok(None));
+            if !is_removed && let Some(session) = reuse(&session, &options).await? {
                 return Ok(Session::stored(client, session, true));
             }
             // A new login also requests the scope that was requested or granted before (MCP authorization,

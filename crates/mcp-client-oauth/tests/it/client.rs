@@ -61,6 +61,21 @@ async fn a_reused_login_is_distinguished_from_a_new_one() {
     assert!(!is_reused(Login::force).await);
 }
 
+/// The record is removed with the refresh token that was refused. The access token has not expired yet.
+#[tokio::test]
+async fn a_login_that_the_server_has_revoked_is_not_reused() {
+    let (fixture, client) = fixture_and_client().await;
+    let session = login(&fixture, &client, None).await;
+    fixture.testbed.revoke_all_tokens();
+    let refused = bounded(session.get("notes").send()).await.unwrap_err();
+    assert_eq!(refused.remedy(), Remedy::LogIn);
+
+    let session = login(&fixture, &client, None).await;
+    assert!(!session.is_reused());
+    let notes = bounded(session.get("notes").send()).await.unwrap();
+    assert_eq!(notes.status, 200);
+}
+
 #[tokio::test]
 async fn force_and_reauthenticate_ask_the_user_again() {
     let (fixture, client) = fixture_and_client().await;

@@ -13,8 +13,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from environments import DIST, Installed, python, pythons, run
 
+from environments import DIST, Installed, python, pythons, run
 from testbed import ROOT, Testbed
 
 #: The lines of docs/wheel.md, in the order of the tests.

@@ -10,8 +10,8 @@ import zipfile
 
 import pytest
 import tomllib
-from environments import TOOLS, Installed, run
 
+from environments import TOOLS, Installed, run
 from testbed import ROOT, Testbed
 
 RUNS = 15

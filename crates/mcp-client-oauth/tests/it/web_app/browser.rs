@@ -116,7 +116,7 @@ async fn two_users_log_in_at_once() {
 }
 
 #[tokio::test]
-async fn a_user_who_denies_can_connect_later() {
+async fn a_login_that_is_denied_can_be_begun_again() {
     if !is_enabled() {
         return;
     }

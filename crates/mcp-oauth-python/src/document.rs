@@ -17,8 +17,8 @@ pub(crate) fn client_metadata_document(
 ) -> PyResult<String> {
     let client_id = headers::url("client_id", client_id)?;
     let uris = redirect_uris
-        .iter()
-        .map(|uri| headers::url("redirect_uris", uri));
+        .into_iter()
+        .map(|uri| headers::url("redirect_uris", &uri));
     let uris: Vec<Url> = uris.collect::<PyResult<_>>()?;
     let key = key.map(|key| private_key("key", key)).transpose()?;
     flow::client_metadata_document(&client_id, client_name, &uris, key.as_ref())

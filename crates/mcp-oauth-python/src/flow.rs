@@ -23,7 +23,7 @@ use crate::{
     client::Client,
     errors::{exception, invalid},
     headers,
-    login::LoginOptions,
+    login_options::LoginOptions,
     named_logins::StoredClient,
     operation::Operation,
     session::Session,

@@ -4,7 +4,8 @@
 //! | file | contents |
 //! |---|---|
 //! | `client.rs` | `Client`: its options, and the client of the library in each process |
-//! | `login.rs` | `Login`: the options of a login, and its outcomes |
+//! | `login.rs` | `Login`: a login with the arguments of Python, and its outcomes |
+//! | `login_options.rs` | the options of a login |
 //! | `grant.rs` | the grants, as Python passes them |
 //! | `session.rs` | `Session`: headers and requests |
 //! | `authorization.rs` | `Authorization`: the headers of a request that another HTTP client sends |
@@ -33,6 +34,7 @@ mod headers;
 mod interaction;
 mod logging;
 mod login;
+mod login_options;
 mod named_logins;
 mod old_login;
 mod operation;

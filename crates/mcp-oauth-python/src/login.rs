@@ -1,22 +1,21 @@
-//! The options of a login, and its outcomes.
+//! A login with the arguments of Python, and its outcomes.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mcp_client_oauth::{
-    Client as Library, Grant, Login as LibraryLogin, Secret,
+    Secret,
     error::AuthorizationError,
-    flow::{Challenge, Issuer, PrivateKey, Quirks, Scope, ServerMetadata},
-    store::LoginKey,
+    flow::{Challenge, Issuer, Scope},
 };
 use pyo3::prelude::*;
-use url::Url;
 
 use crate::{
     client::{Client, client_metadata, login_key, private_key},
     errors::{exception, invalid},
     grant::GrantArgument,
     headers,
+    login_options::LoginOptions,
     operation::Operation,
     session::Session,
 };
@@ -26,35 +25,6 @@ use crate::{
 pub(crate) struct Login {
     client: Client,
     options: Arc<LoginOptions>,
-}
-
-/// The options of a login, checked.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a keyword argument of Python"
-)]
-pub(crate) struct LoginOptions {
-    key: LoginKey,
-    scope: Option<Scope>,
-    grant: Grant,
-    client_id: Option<String>,
-    client_secret: Option<Secret<String>>,
-    private_key: Option<PrivateKey>,
-    client_issuer: Option<Issuer>,
-    client_metadata: Option<(Url, Option<PrivateKey>)>,
-    client_name: Option<String>,
-    redirect_port: Option<u16>,
-    redirect_uri: Option<Url>,
-    timeout: Option<Duration>,
-    return_to: Option<String>,
-    reauthenticate: bool,
-    force: bool,
-    reuse_issuer_login: bool,
-    dpop: Option<bool>,
-    legacy: bool,
-    challenge: Option<Challenge>,
-    server_metadata: Option<ServerMetadata>,
-    quirks: Option<Quirks>,
 }
 
 /// The scope of a login: one text, or a list of scopes.
@@ -181,120 +151,6 @@ impl Login {
             let begun = options.apply(&library).begin().await.map_err(exception)?;
             Ok((begun.url.to_string(), begun.browser_secret.expose().clone()))
         })
-    }
-}
-
-impl LoginOptions {
-    /// Returns options that find the stored login of `key`.
-    pub(crate) fn of_stored(key: LoginKey) -> Self {
-        Self {
-            key,
-            scope: None,
-            grant: Grant::default(),
-            client_id: None,
-            client_secret: None,
-            private_key: None,
-            client_issuer: None,
-            client_metadata: None,
-            client_name: None,
-            redirect_port: None,
-            redirect_uri: None,
-            timeout: None,
-            return_to: None,
-            reauthenticate: false,
-            force: false,
-            reuse_issuer_login: false,
-            dpop: None,
-            legacy: false,
-            challenge: None,
-            server_metadata: None,
-            quirks: None,
-        }
-    }
-
-    /// Returns the server and the account.
-    pub(crate) fn key(&self) -> &LoginKey {
-        &self.key
-    }
-
-    /// Returns a login of the library with these options.
-    pub(crate) fn apply(&self, client: &Library) -> LibraryLogin {
-        let mut login = client
-            .login(self.key.server().clone())
-            .grant(self.grant.clone());
-        if let Some(account) = self.key.account() {
-            login = login.account(account);
-        }
-        if let Some(scope) = &self.scope {
-            login = login.scope(scope.clone());
-        }
-        if let Some(timeout) = self.timeout {
-            login = login.timeout(timeout);
-        }
-        if let Some(path) = &self.return_to {
-            login = login.return_to(path);
-        }
-        if let Some(is_bound) = self.dpop {
-            login = login.dpop(is_bound);
-        }
-        if self.reauthenticate {
-            login = login.reauthenticate();
-        }
-        if self.force {
-            login = login.force();
-        }
-        if self.reuse_issuer_login {
-            login = login.reuse_issuer_login();
-        }
-        self.with_server(self.with_redirect(self.with_client(login)))
-    }
-
-    fn with_client(&self, mut login: LibraryLogin) -> LibraryLogin {
-        if let Some(client_id) = &self.client_id {
-            login = login.client_id(client_id);
-        }
-        if let Some(secret) = &self.client_secret {
-            login = login.client_secret(secret.clone());
-        }
-        if let Some(key) = &self.private_key {
-            login = login.private_key(key.clone());
-        }
-        if let Some(issuer) = &self.client_issuer {
-            login = login.client_issuer(issuer.clone());
-        }
-        if let Some((url, key)) = self.client_metadata.clone() {
-            login = login.client_metadata_url(url, key);
-        }
-        if let Some(name) = &self.client_name {
-            login = login.client_name(name);
-        }
-        login
-    }
-
-    fn with_redirect(&self, mut login: LibraryLogin) -> LibraryLogin {
-        if let Some(port) = self.redirect_port {
-            login = login.redirect_port(port);
-        }
-        if let Some(uri) = &self.redirect_uri {
-            login = login.redirect_uri(uri.clone());
-        }
-        login
-    }
-
-    fn with_server(&self, mut login: LibraryLogin) -> LibraryLogin {
-        if self.legacy {
-            login = login.legacy();
-        }
-        if let Some(challenge) = &self.challenge {
-            login = login.challenge(challenge.clone());
-        }
-        if let Some(metadata) = &self.server_metadata {
-            login = login.server_metadata(metadata.clone());
-        }
-        if let Some(quirks) = &self.quirks {
-            login = login.quirks(quirks.clone());
-        }
-        login
     }
 }
 

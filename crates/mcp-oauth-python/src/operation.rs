@@ -95,12 +95,13 @@ impl Operation {
         });
         let mut outcome = outcome;
         loop {
-            let (receiver, received) = py.detach(move || {
-                let received = outcome.recv_timeout(SIGNAL_INTERVAL);
-                (outcome, received)
+            // The receiver is lent to the part without the GIL: two threads must not use it at once.
+            let (lent, message) = py.detach(move || {
+                let message = outcome.recv_timeout(SIGNAL_INTERVAL);
+                (outcome, message)
             });
-            outcome = receiver;
-            match received {
+            outcome = lent;
+            match message {
                 Ok(outcome) => return outcome.and_then(|convert| convert(py)),
                 Err(RecvTimeoutError::Timeout) => {
                     py.check_signals().inspect_err(|_| task.abort())?;

@@ -14,7 +14,7 @@ use crate::{
     client::{Client, account_of},
     errors::{exception, invalid},
     headers::{self, HeaderList},
-    login::LoginOptions,
+    login_options::LoginOptions,
     operation::Operation,
     per_process::PerProcess,
     runtime,
@@ -70,13 +70,13 @@ impl Session {
     /// The server URL.
     #[getter]
     fn url(&self) -> String {
-        self.0.options.key().server().to_string()
+        self.0.options.key.server().to_string()
     }
 
     /// The account.
     #[getter]
     fn account(&self) -> Option<String> {
-        account_of(self.0.options.key())
+        account_of(&self.0.options.key)
     }
 
     /// Says whether the login was stored before.
@@ -202,7 +202,7 @@ impl Session {
     fn logout(&self) -> Operation {
         let session = self.clone();
         Operation::new(async move {
-            let key = session.0.options.key().clone();
+            let key = session.0.options.key.clone();
             session.0.client.log_out(key).await
         })
     }

@@ -23,7 +23,7 @@ use crate::{
     client::Client,
     errors::{exception, invalid},
     headers,
-    login::LoginOptions,
+    login_options::LoginOptions,
     named_logins::StoredClient,
     operation::Operation,
     session::Session,
@@ -61,7 +61,7 @@ struct State {
 
 type Exchanged = Pin<Box<dyn Future<Output = PyResult<TokenSet>> + Send>>;
 
-/// An authorization request whose callback has not come yet.
+/// An authorization request that waits for its callback.
 struct Pending {
     /// The callback that a bare code stands for: it has the `state` and the `iss` of the request.
     callback: Url,

@@ -32,7 +32,7 @@ const CAPACITY: usize = 64 * 1024;
 #[pyclass(frozen, module = "mcp_client_oauth._native")]
 pub(crate) struct NamedLogins(Client);
 
-/// What is stored for a name that has no URL.
+/// The tokens and the client of a name that has no URL.
 #[derive(Default, Deserialize, Serialize)]
 struct Unbound {
     tokens: Option<TokenSet>,

@@ -43,6 +43,16 @@ threading.Thread(target=session.get, args=("notes",), daemon=True).start()
 time.sleep(0.2)
 """
 
+IN_A_REFRESH = """
+import atexit, sys, threading
+from mcp_client_oauth.sync import Client
+session = Client().session(sys.argv[1])
+# It is called before the function of the module, which was registered earlier.
+atexit.register(print, "ending", flush=True)
+threading.Thread(target=session.get, args=("notes",), daemon=True).start()
+sys.stdin.readline()
+"""
+
 AFTER_THE_END = """
 import atexit, sys
 def late():
@@ -94,10 +104,21 @@ def test_a_refresh_is_saved_before_the_program_ends(testbed: Testbed) -> None:
     session = Client().login(testbed.url)
     testbed.revoke_access()
     testbed.run("hold", "token")
-    process = subprocess.Popen([sys.executable, "-c", IN_A_DAEMON_THREAD, testbed.url])
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_A_REFRESH, testbed.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     while testbed.run("issued") < 2:
         pass
-    testbed.run("release")
+    assert process.stdin
+    assert process.stdout
+    with process.stdin, process.stdout:
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ending\n"
+        testbed.run("release")
     assert process.wait(LIMIT) == 0
     assert session.get("notes").status_code == 200
     assert testbed.refreshes() == 1

@@ -13,7 +13,7 @@ clippy:
 test:
     scripts/check test
 
-# The Python package: style, types, stubs and tests.
+# The Python package: style, types and tests.
 python:
     scripts/check python
 

@@ -41,7 +41,7 @@ impl CodeVerifier {
 }
 
 /// Returns base64url(SHA-256(text)).
-pub(super) fn sha256(text: &str) -> String {
+pub(crate) fn sha256(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 

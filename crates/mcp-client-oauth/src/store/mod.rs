@@ -1,7 +1,10 @@
 //! Step 5: storing tokens. A back end (crate `mcp-oauth-store`) stores bytes by name; this module encodes
 //! records and client registrations as such bytes.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -15,14 +18,14 @@ use crate::{
 };
 
 mod pending;
-mod pending_count;
+mod pending_index;
 mod record;
 mod used_clients;
 
 pub(crate) use mcp_oauth_store::Revision;
 use mcp_oauth_store::{Backend, Entry, LockGuard, NameQuery, all_names};
 pub(crate) use pending::PendingName;
-use pending_count::PendingCount;
+pub(crate) use pending_index::{IndexedLogin, PendingIndex, Shard};
 pub use record::{LoginKey, Record};
 
 /// The lock of a record across tasks, processes and hosts, with the record as it was read under the lock.
@@ -76,7 +79,8 @@ pub struct TokenStore {
     backend: Arc<dyn Backend>,
     tasks: TaskTracker,
     used_clients: Arc<UsedClients>,
-    pending_count: Arc<PendingCount>,
+    /// The last sweep of the pending logins by this process.
+    swept_at: Arc<Mutex<Option<SystemTime>>>,
 }
 
 impl TokenStore {
@@ -86,7 +90,7 @@ impl TokenStore {
             backend,
             tasks: TaskTracker::default(),
             used_clients: Arc::default(),
-            pending_count: Arc::default(),
+            swept_at: Arc::default(),
         }
     }
 

@@ -1,10 +1,10 @@
 //! The pending logins in a store: logins that end in another request, maybe on another host. They have a
 //! lifetime, and nothing else is known about them here.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use mcp_oauth_store::{Entry, NameQuery, account_of, all_names};
-use serde::{Serialize, de::DeserializeOwned};
+use mcp_oauth_store::{Entry, account_of};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Revision, TokenStore,
@@ -16,7 +16,7 @@ use crate::error::TokenStorageError;
 const PENDING: &str = "pending ";
 
 /// The name of a pending login: a hash, and the account that it belongs to.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct PendingName(String);
 
 impl PendingName {
@@ -27,6 +27,11 @@ impl PendingName {
             Some(account) => format!("{PENDING}{hash}#{account}"),
             None => format!("{PENDING}{hash}"),
         })
+    }
+
+    /// Returns the account that the login belongs to.
+    pub(crate) fn account(&self) -> Option<&str> {
+        account_of(&self.0)
     }
 }
 
@@ -42,9 +47,7 @@ impl TokenStore {
         lifetime: Duration,
     ) -> Result<(), TokenStorageError> {
         let entry = Entry::new(encode(&name.0, login)?).with_lifetime(lifetime);
-        self.backend.put(&name.0, None, &entry).await?;
-        self.pending_count.add();
-        Ok(())
+        self.backend.put(&name.0, None, &entry).await.map(drop)
     }
 
     /// Reads a pending login.
@@ -72,17 +75,13 @@ impl TokenStore {
         name: &PendingName,
         revision: Revision,
     ) -> Result<bool, TokenStorageError> {
-        let taken = match self.backend.delete(&name.0, Some(revision)).await {
-            Err(TokenStorageError::Conflict { .. }) => false,
-            deleted => deleted?,
-        };
-        if taken {
-            self.pending_count.subtract();
+        match self.backend.delete(&name.0, Some(revision)).await {
+            Err(TokenStorageError::Conflict { .. }) => Ok(false),
+            deleted => deleted,
         }
-        Ok(taken)
     }
 
-    /// Removes a pending login that cannot be read.
+    /// Removes a pending login, if it is there.
     ///
     /// # Errors
     /// [`TokenStorageError`].
@@ -90,36 +89,11 @@ impl TokenStore {
         self.backend.delete(&name.0, None).await.map(drop)
     }
 
-    /// Returns the names of the pending logins of `account`, or of those without an account.
+    /// Returns whether a login is pending.
     ///
     /// # Errors
     /// [`TokenStorageError`].
-    pub(crate) async fn pending_of(
-        &self,
-        account: Option<&str>,
-    ) -> Result<Vec<PendingName>, TokenStorageError> {
-        let mut names = self.names(account).await?;
-        names.retain(|name| name.starts_with(PENDING) && account_of(name) == account);
-        Ok(names.into_iter().map(PendingName).collect())
-    }
-
-    /// Returns the names of all pending logins, and counts them.
-    ///
-    /// # Errors
-    /// [`TokenStorageError`].
-    pub(crate) async fn all_pending(
-        &self,
-        now: SystemTime,
-    ) -> Result<Vec<PendingName>, TokenStorageError> {
-        let mut names = all_names(&*self.backend, NameQuery::default()).await?;
-        names.retain(|name| name.starts_with(PENDING));
-        self.pending_count.set(names.len(), now);
-        Ok(names.into_iter().map(PendingName).collect())
-    }
-
-    /// Returns the number of pending logins, if this process has counted them after `oldest`; other hosts
-    /// have begun and finished some since then.
-    pub(crate) fn counted_pending(&self, oldest: SystemTime) -> Option<usize> {
-        self.pending_count.since(oldest)
+    pub(crate) async fn has_pending(&self, name: &PendingName) -> Result<bool, TokenStorageError> {
+        Ok(self.backend.get(&name.0).await?.is_some())
     }
 }

@@ -3,109 +3,160 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{LoginContext, record::PendingLogin};
+use super::LoginContext;
 use crate::{
     error::{AuthorizationError, Error, TokenStorageError},
-    store::{PendingName, Revision, TokenStore},
+    store::{IndexedLogin, PendingIndex, PendingName, Shard, TokenStore},
 };
 
 /// The number of pending logins of one account. A further one replaces the oldest: so an account can only end
 /// its own logins, and a user who begins again is never refused.
 const ACCOUNT_LIMIT: usize = 10;
-/// The number of pending logins in a store. A further one is refused: to remove one of another account would
-/// let an account end the logins of others.
-const STORE_LIMIT: usize = 10_000;
-/// The number of logins of the account that are read to find the oldest. More are there only if that many
-/// began at once.
-const ACCOUNT_READS: usize = 5 * ACCOUNT_LIMIT;
-/// The number of logins that one count of the store reads, to remove those that have expired. Most stores
-/// remove them themselves.
-const SWEEP_READS: usize = 100;
-/// The time between two counts of the store, each of which lists its names.
-const COUNT_INTERVAL: Duration = Duration::from_secs(60);
-/// The same for a store that is full, so that it is used again soon.
-const FULL_COUNT_INTERVAL: Duration = Duration::from_secs(5);
+/// The number of pending logins in one entry of the index, of which a store has 64. A further one is refused:
+/// to remove one of another account would let an account end the logins of others.
+const SHARD_LIMIT: usize = 160;
+/// The time between two checks of a full entry, each of which reads its logins.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// The time between two sweeps of this process.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// The number of times that a change is tried again, because another login has changed the entry meanwhile.
+const TRIES: usize = 50;
 
 impl LoginContext<'_> {
-    /// Makes room for one more pending login, within a bounded number of reads.
+    /// Checks that there is room for one more pending login, before any request is sent.
     ///
     /// # Errors
-    /// [`AuthorizationError::TooManyPending`] if the store is full; [`Error::TokenStorage`].
-    pub(super) async fn limit_pending(&self) -> Result<(), Error> {
+    /// [`AuthorizationError::TooManyPending`]; [`Error::TokenStorage`].
+    pub(super) async fn check_room(&self) -> Result<(), Error> {
         let now = self.platform.clock.now();
-        limit_account(self.store, self.key.account(), now).await?;
-        limit_store(self.store, now).await
+        if self.store.begins_sweep(now, SWEEP_INTERVAL) {
+            let store = self.store.clone();
+            self.store
+                .tasks()
+                .spawn(async move { sweep(&store, now).await });
+        }
+        let shard = Shard::of(self.key.account());
+        let (mut index, revision) = self.store.load_pending_index(shard).await?;
+        if index.logins.len() < SHARD_LIMIT {
+            return Ok(());
+        }
+        let recently = |at| now.duration_since(at).unwrap_or_default() < CHECK_INTERVAL;
+        if !index.checked_at.is_some_and(recently) {
+            let expired = keep_pending(self.store, &mut index, now, |_| true).await?;
+            index.checked_at = Some(now);
+            // Another login may have done the same meanwhile.
+            let _is_saved = self
+                .store
+                .save_pending_index(shard, &index, revision, now)
+                .await?;
+            remove(self.store, &expired).await?;
+        }
+        match index.logins.len() {
+            full if full >= SHARD_LIMIT => Err(AuthorizationError::TooManyPending(full).into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a pending login that is about to be stored, in place of the oldest of its account if that has too
+    /// many.
+    ///
+    /// # Errors
+    /// [`Error::TokenStorage`].
+    pub(super) async fn add_pending(
+        &self,
+        name: &PendingName,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        let (store, account) = (self.store, self.key.account());
+        let shard = Shard::of(account);
+        for _ in 0..TRIES {
+            let now = self.platform.clock.now();
+            let (mut index, revision) = store.load_pending_index(shard).await?;
+            let is_own = |login: &IndexedLogin| login.name.account() == account;
+            let count =
+                |index: &PendingIndex| index.logins.iter().filter(|login| is_own(login)).count();
+            let mut removed = Vec::new();
+            if count(&index) >= ACCOUNT_LIMIT {
+                removed = keep_pending(store, &mut index, now, is_own).await?;
+            }
+            while count(&index) >= ACCOUNT_LIMIT
+                && let Some(oldest) = index.logins.iter().position(is_own)
+            {
+                removed.push(index.logins.remove(oldest).name);
+            }
+            let expires_at = now.checked_add(timeout).unwrap_or(now);
+            index.logins.push(IndexedLogin {
+                name: name.clone(),
+                expires_at,
+            });
+            if store
+                .save_pending_index(shard, &index, revision, now)
+                .await?
+            {
+                return Ok(remove(store, &removed).await?);
+            }
+        }
+        Err(TokenStorageError::Conflict {
+            location: "the list of pending logins".to_owned(),
+        }
+        .into())
     }
 }
 
-async fn limit_account(
+/// Keeps those of the selected logins that are still pending, and all others. Returns those that have expired.
+async fn keep_pending(
     store: &TokenStore,
-    account: Option<&str>,
+    index: &mut PendingIndex,
     now: SystemTime,
-) -> Result<(), Error> {
-    let mut names = store.pending_of(account).await?;
-    let Some(excess) = (names.len() + 1).checked_sub(ACCOUNT_LIMIT) else {
-        return Ok(());
-    };
-    names.truncate(ACCOUNT_READS);
-    let mut pending = Vec::new();
+    is_selected: impl Fn(&IndexedLogin) -> bool,
+) -> Result<Vec<PendingName>, TokenStorageError> {
+    let (mut kept, mut expired) = (Vec::new(), Vec::new());
+    for login in std::mem::take(&mut index.logins) {
+        if !is_selected(&login) {
+            kept.push(login);
+        } else if login.expires_at <= now {
+            expired.push(login.name);
+        } else if store.has_pending(&login.name).await? {
+            kept.push(login);
+        }
+    }
+    index.logins = kept;
+    Ok(expired)
+}
+
+async fn remove(store: &TokenStore, names: &[PendingName]) -> Result<(), TokenStorageError> {
     for name in names {
-        if let Some((login, revision)) = readable(store, &name).await? {
-            pending.push((login.has_expired(now), login.begun_at, name, revision));
-        }
-    }
-    // Those that have expired first, then the oldest.
-    pending.sort_by_key(|(has_expired, begun_at, ..)| (!has_expired, *begun_at));
-    for (at, (has_expired, _, name, revision)) in pending.into_iter().enumerate() {
-        if has_expired || at < excess {
-            store.take_pending(&name, revision).await?;
-        }
+        store.remove_pending(name).await?;
     }
     Ok(())
 }
 
-async fn limit_store(store: &TokenStore, now: SystemTime) -> Result<(), Error> {
-    let since = |interval| now.checked_sub(interval).unwrap_or(now);
-    let recent = store.counted_pending(since(COUNT_INTERVAL));
-    let number = match recent.filter(|number| *number < STORE_LIMIT) {
-        Some(number) => number,
-        None => match store.counted_pending(since(FULL_COUNT_INTERVAL)) {
-            Some(number) => number,
-            None => count_and_sweep(store, now).await?,
-        },
-    };
-    if number >= STORE_LIMIT {
-        return Err(AuthorizationError::TooManyPending(number).into());
-    }
-    Ok(())
-}
-
-/// Counts the pending logins, and removes some of those that have expired.
-async fn count_and_sweep(store: &TokenStore, now: SystemTime) -> Result<usize, Error> {
-    let names = store.all_pending(now).await?;
-    let mut number = names.len();
-    for name in names.iter().take(SWEEP_READS) {
-        if let Some((login, revision)) = readable(store, name).await?
-            && login.has_expired(now)
-            && store.take_pending(name, revision).await?
-        {
-            number -= 1;
+/// Removes the logins that have expired. Most stores remove them themselves.
+async fn sweep(store: &TokenStore, now: SystemTime) {
+    for shard in Shard::all() {
+        if let Err(error) = sweep_shard(store, shard, now).await {
+            tracing::debug!(%error, "cannot remove the pending logins that have expired");
         }
     }
-    Ok(number)
 }
 
-/// Reads a pending login. One that is corrupt is removed: no callback can end it.
-async fn readable(
+async fn sweep_shard(
     store: &TokenStore,
-    name: &PendingName,
-) -> Result<Option<(PendingLogin, Revision)>, Error> {
-    match store.load_pending(name).await {
-        Err(error @ TokenStorageError::Corrupt { .. }) => {
-            tracing::warn!("a pending login is removed: {error}");
-            store.remove_pending(name).await?;
-            Ok(None)
-        }
-        found => Ok(found?),
+    shard: Shard,
+    now: SystemTime,
+) -> Result<(), TokenStorageError> {
+    let (mut index, revision) = store.load_pending_index(shard).await?;
+    let has_expired = |login: &mut IndexedLogin| login.expires_at <= now;
+    let expired: Vec<_> = index.logins.extract_if(.., has_expired).collect();
+    if expired.is_empty() {
+        return Ok(());
     }
+    if store
+        .save_pending_index(shard, &index, revision, now)
+        .await?
+    {
+        let names: Vec<_> = expired.into_iter().map(|login| login.name).collect();
+        remove(store, &names).await?;
+    }
+    Ok(())
 }

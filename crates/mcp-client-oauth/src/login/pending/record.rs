@@ -81,6 +81,7 @@ impl LoginContext<'_> {
             begun_at: self.platform.clock.now(),
             timeout,
         };
+        self.add_pending(&name, timeout).await?;
         self.store.save_pending(&name, &login, timeout).await?;
         Ok(secret)
     }

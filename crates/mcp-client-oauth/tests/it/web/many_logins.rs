@@ -227,6 +227,9 @@ async fn run(
     for number in [0, 20] {
         replicas.run(number + 3).await;
     }
+    for host in &replicas.hosts {
+        host.flush().await;
+    }
     assert_eq!(replicas.pending().await, 0);
     assert_hidden(&used, &disk());
     assert_hidden(&sent, &disk());

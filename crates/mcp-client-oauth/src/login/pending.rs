@@ -49,7 +49,7 @@ pub(crate) async fn begin(
 ) -> Result<BegunLogin, Error> {
     let redirect_uri = options.redirect.of_application()?;
     let login = LoginContext::load(platform, store, server, options).await?;
-    login.check_room().await?;
+    login.check_limit().await?;
 
     let discovery = login.discover_or_reuse().await?;
     let outcome = login.request_authorization(discovery, redirect_uri).await;

@@ -27,7 +27,7 @@ impl LoginContext<'_> {
     ///
     /// # Errors
     /// [`AuthorizationError::TooManyPending`]; [`Error::TokenStorage`].
-    pub(super) async fn check_room(&self) -> Result<(), Error> {
+    pub(super) async fn check_limit(&self) -> Result<(), Error> {
         let now = self.platform.clock.now();
         if self.store.begins_sweep(now, SWEEP_INTERVAL) {
             let store = self.store.clone();

@@ -61,9 +61,12 @@ def test_other_threads_run_while_a_call_waits(testbed: Testbed) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_ends_a_login(testbed: Testbed, tmp_path: pathlib.Path) -> None:
     program = tmp_path / "program.py"
+    # A shell starts background jobs, and so maybe these tests, with SIGINT ignored, and Python keeps that.
     program.write_text(
+        "import signal\n"
         "import sys\n"
         "from mcp_client_oauth.sync import Client\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "client = Client(on_authorization_url=lambda url: print('open', flush=True))\n"
         "try:\n"
         "    client.login(sys.argv[1])\n"

@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use mcp_client_oauth::{Error, Grant, Session};
-use mcp_oauth_proxy::{Host, LoginRequest, Proxy, UserBrowser};
+use mcp_oauth_proxy::{Host, LoginRequest, Proxy};
 use mcp_oauth_testbed::{Fault, Testbed, test_user};
 use mcp_oauth_testing::ManualClock;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::{App, client, client_with_clock};
+use crate::support::{App, Named, Remote, client, client_with_clock};
 
-const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+pub(crate) const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 const COMPLETE: &str = "notifications/elicitation/complete";
 const WAIT: Duration = Duration::from_secs(50);
 const DECLINE_TIME: Duration = Duration::from_secs(5 * 60);
@@ -21,11 +21,11 @@ pub(crate) fn url_elicitation() -> Value {
     json!({"elicitation": {"url": {}}})
 }
 
-fn add(id: u64) -> Value {
+pub(crate) fn add(id: u64) -> Value {
     json!({"name": "add", "arguments": {"a": id, "b": 1}})
 }
 
-fn sum(response: &Value) -> Option<u64> {
+pub(crate) fn sum(response: &Value) -> Option<u64> {
     response["result"]["structuredContent"]["sum"].as_u64()
 }
 
@@ -77,15 +77,6 @@ pub(crate) async fn action(app: &mut App, elicitation: &Value, action: &str) {
     let result = json!({"action": action});
     app.send(&json!({"jsonrpc": "2.0", "id": elicitation["id"], "result": result}))
         .await;
-}
-
-/// A host that names a command.
-struct Named;
-
-impl Host for Named {
-    fn login_command(&self, _: bool) -> Option<String> {
-        Some("app login notes".to_owned())
-    }
 }
 
 struct Fixture {
@@ -313,15 +304,6 @@ async fn a_wider_scope_is_requested_through_the_client() {
 /// Its user cannot follow the link, so there is none.
 #[tokio::test]
 async fn without_a_local_browser_the_texts_name_the_command() {
-    struct Remote;
-    impl Host for Remote {
-        fn user_browser(&self) -> UserBrowser {
-            UserBrowser::Remote
-        }
-        fn login_command(&self, _: bool) -> Option<String> {
-            Some("app login notes".to_owned())
-        }
-    }
     let testbed = Testbed::start().await.unwrap();
     let mut it = Fixture::with(testbed, Remote).await;
     let refused = it.app.request(1, "tools/call", &add(1)).await;

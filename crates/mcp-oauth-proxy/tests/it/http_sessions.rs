@@ -3,27 +3,20 @@
 
 use std::time::Duration;
 
-use mcp_oauth_proxy::{Host, Proxy, UserBrowser};
+use mcp_oauth_proxy::{Host, Proxy};
 use mcp_oauth_testbed::Testbed;
 use mcp_oauth_testing::ManualClock;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::{
-    elicitation::{action, approve, assert_no_secrets, follow, link, text, url_elicitation},
+    elicitation::{
+        TOOLS_CHANGED, action, add, approve, assert_no_secrets, follow, link, sum, text,
+        url_elicitation,
+    },
     http_app::{Endpoint, messages, serve},
-    support::{App, ScriptedBrowser, bounded, client_with_clock},
+    support::{App, Named, Remote, ScriptedBrowser, bounded, client_with_clock},
 };
-
-const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
-
-struct Named;
-
-impl Host for Named {
-    fn login_command(&self, _: bool) -> Option<String> {
-        Some("app login notes".to_owned())
-    }
-}
 
 struct Fixture {
     testbed: Testbed,
@@ -63,14 +56,6 @@ fn initialize() -> String {
     let info = json!({"name": "app", "version": "1"});
     let params = json!({"protocolVersion": "2025-11-25", "capabilities": url_elicitation(), "clientInfo": info});
     request(0, "initialize", &params)
-}
-
-fn add(id: u64) -> Value {
-    json!({"name": "add", "arguments": {"a": id, "b": 1}})
-}
-
-fn sum(response: &Value) -> Option<u64> {
-    response["result"]["structuredContent"]["sum"].as_u64()
 }
 
 #[tokio::test]
@@ -152,15 +137,6 @@ async fn a_refusal_names_the_command_and_no_url() {
 /// The browser of the user is on another machine, so a link to this one would not work.
 #[tokio::test]
 async fn without_a_local_browser_the_texts_name_the_command() {
-    struct Remote;
-    impl Host for Remote {
-        fn user_browser(&self) -> UserBrowser {
-            UserBrowser::Remote
-        }
-        fn login_command(&self, _: bool) -> Option<String> {
-            Some("app login notes".to_owned())
-        }
-    }
     let it = Fixture::start(Testbed::start().await.unwrap(), Remote).await;
     let mut app = it.app().await;
     let refused = app.request(1, "tools/call", &add(1)).await;

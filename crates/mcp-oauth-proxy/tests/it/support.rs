@@ -13,7 +13,7 @@ use mcp_client_oauth::{
     Client, ServerUrl, TokenStore,
     platform::{Clock as _, Interaction, Platform, SystemClock},
 };
-use mcp_oauth_proxy::Proxy;
+use mcp_oauth_proxy::{Host, Proxy, UserBrowser};
 use mcp_oauth_testbed::{Testbed, test_user};
 use mcp_oauth_testing::ManualClock;
 use serde_json::{Value, json};
@@ -50,6 +50,28 @@ impl Interaction for ScriptedBrowser {
     async fn open(&self, url: &Url) {
         self.opened.fetch_add(1, Ordering::Relaxed);
         test_user::approve(url).await.unwrap();
+    }
+}
+
+/// A host that names a command, with a browser where the user is.
+pub(crate) struct Named;
+
+impl Host for Named {
+    fn login_command(&self, _: bool) -> Option<String> {
+        Some("app login notes".to_owned())
+    }
+}
+
+/// A host that names a command, whose user has the browser on another machine.
+pub(crate) struct Remote;
+
+impl Host for Remote {
+    fn user_browser(&self) -> UserBrowser {
+        UserBrowser::Remote
+    }
+
+    fn login_command(&self, force: bool) -> Option<String> {
+        Named.login_command(force)
     }
 }
 

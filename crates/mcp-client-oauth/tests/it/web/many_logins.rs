@@ -3,7 +3,7 @@
 //!
 //! `MCP_OAUTH_TEST_LOGINS` sets their number, and 10000 is the full one. `docs/guide.md` has the last result.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, path::Path};
 
 use aho_corasick::AhoCorasick;
 use futures_util::{StreamExt as _, stream};
@@ -188,6 +188,12 @@ fn account(number: usize) -> String {
     format!("user-{}", number % USERS)
 }
 
+/// Returns what a reader of the disk sees of a directory.
+fn all_bytes(directory: &Path) -> Vec<u8> {
+    let files: Vec<_> = contents(directory).into_values().collect();
+    files.concat()
+}
+
 /// Asserts that a text has none of these secrets. A part of one would help to guess the rest.
 fn assert_hidden(secrets: &BTreeSet<String>, text: &[u8]) {
     let halves = secrets.iter().map(|secret| &secret[..secret.len() / 2]);
@@ -255,7 +261,7 @@ async fn run(
 async fn many_logins_over_encrypted_files_end_as_they_must() {
     let home = Home::new();
     let open = || TokenStore::open(&format!("file:{}", home.path().display())).unwrap();
-    let disk = || contents(&home.path()).into_values().flatten().collect();
+    let disk = || all_bytes(&home.path());
     run(200, open, disk).await;
 }
 
@@ -267,7 +273,7 @@ async fn many_logins_over_openbao_end_as_they_must() {
     let mut options = options(bao.address.as_str());
     options.auth = VaultAuth::Token(Secret::new(bao.root.clone()));
     let data = bao.home().join("data");
-    let disk = || contents(&data).into_values().flatten().collect();
+    let disk = || all_bytes(&data);
     let used = run(100, || vault(&options), disk).await;
     // A reader of the Vault finds the tokens, and nothing of the logins that have ended.
     let records = bao

@@ -20,7 +20,7 @@
 //! | `flow.rs`, `flow/` | for `compat`: each step of a login alone |
 //! | `named_logins.rs`, `tokens.rs` | for `compat`: the logins of a store by name, and their tokens |
 //! | `explicit_store.rs` | for `compat`: stores that no store spec describes |
-//! | `old_login.rs` | for `compat`: decrypts what the old library has stored |
+//! | `old_login.rs`, `fernet.rs` | for `compat`: decrypts what the old library has stored |
 //! | `runtime.rs`, `runtime/` | the tokio runtime of a process, and the thread that calls Python |
 
 mod authorization;
@@ -28,6 +28,7 @@ mod client;
 mod document;
 mod errors;
 mod explicit_store;
+mod fernet;
 mod flow;
 mod grant;
 mod headers;

@@ -14,8 +14,9 @@ mod readers;
 type Reader = fn(&[u8]);
 
 /// Each reader by the name of its fuzz target and of its folder in `seeds/`.
-const READERS: [(&str, Reader); 2] = [
+const READERS: [(&str, Reader); 3] = [
     ("encrypted_file", readers::encrypted_file),
+    ("fernet", readers::fernet),
     ("record", readers::record),
 ];
 

@@ -44,6 +44,15 @@ pub trait Backend: fmt::Debug + Send + Sync {
         expected: Option<Revision>,
     ) -> Result<bool, TokenStorageError>;
 
+    /// Deletes the content of `name` in any case, and everything that a deletion leaves of it, such as a number
+    /// for the next revision: nothing is stored under `name` again. A store that leaves nothing deletes only.
+    ///
+    /// # Errors
+    /// The errors of [`delete`](Self::delete).
+    async fn purge(&self, name: &str) -> Result<(), TokenStorageError> {
+        self.delete(name, None).await.map(drop)
+    }
+
     /// Checks that a content can be stored, as far as possible without storing one: the key exists, the
     /// password is right, the keychain is unlocked.
     ///

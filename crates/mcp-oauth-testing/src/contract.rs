@@ -48,6 +48,7 @@ pub async fn check(backend: Arc<dyn Backend>) {
     a_put_with_a_wrong_revision_changes_nothing(&*backend).await;
     a_deletion_with_a_wrong_revision_changes_nothing(&*backend).await;
     a_recreated_name_gets_new_revisions(&*backend).await;
+    a_purged_name_has_no_content(&*backend).await;
     bytes_are_returned_unchanged(&*backend).await;
     unusual_names_stay_distinct(&*backend).await;
     no_concurrent_write_is_lost(&backend).await;
@@ -168,6 +169,19 @@ async fn a_recreated_name_gets_new_revisions(backend: &dyn Backend) {
             "a deleted name has a content"
         );
     }
+}
+
+async fn a_purged_name_has_no_content(backend: &dyn Backend) {
+    let revision = put(backend, "purged", None, b"one").await;
+    for _ in 0..2 {
+        expect_ok("a purge", backend.purge("purged").await);
+        assert!(
+            get(backend, "purged").await.is_none(),
+            "a purged name has a content"
+        );
+    }
+    let late = backend.delete("purged", Some(revision)).await;
+    conflict("a deletion after a purge", &late);
 }
 
 async fn bytes_are_returned_unchanged(backend: &dyn Backend) {

@@ -82,6 +82,13 @@ impl Call {
         }
     }
 
+    pub(super) fn delete(path: String) -> Self {
+        Self {
+            method: Method::DELETE,
+            ..Self::get(path)
+        }
+    }
+
     /// Creates a `POST` of JSON, which is wiped from memory after use. `capacity` is its largest size: the
     /// buffer must not grow, which would leave a copy in memory.
     pub(super) fn post(path: String, body: &impl Serialize, capacity: usize) -> Self {

@@ -219,6 +219,19 @@ impl Kv {
         Err(self.unexpected(&call, &response))
     }
 
+    /// Removes a secret with its versions and their numbers, if there is one. Returns false if the policy does
+    /// not allow it.
+    pub(super) async fn remove(&self, path: &str) -> Result<bool, TokenStorageError> {
+        self.check().await?;
+        let call = Call::delete(self.path("metadata", path));
+        let response = self.call(&call).await?;
+        match response.status {
+            StatusCode::OK | StatusCode::NO_CONTENT => Ok(true),
+            StatusCode::FORBIDDEN => Ok(false),
+            _ => Err(self.unexpected(&call, &response)),
+        }
+    }
+
     /// Returns the last segments of the paths under `path`.
     pub(super) async fn list(&self, path: &str) -> Result<Vec<String>, TokenStorageError> {
         #[derive(Deserialize)]

@@ -34,15 +34,16 @@
 //!
 //! ```text
 //! path "<mount>/data/<prefix>/*"     { capabilities = ["create", "read", "update"] }
-//! path "<mount>/metadata/<prefix>/*" { capabilities = ["create", "update", "list"] }
+//! path "<mount>/metadata/<prefix>/*" { capabilities = ["create", "update", "list", "delete"] }
 //! ```
 //!
-//! This is a thin client of eight calls on [`HttpClient`](mcp_client_oauth::platform::HttpClient), so that
+//! This is a thin client of nine calls on [`HttpClient`](mcp_client_oauth::platform::HttpClient), so that
 //! the network policy, the limits and the redaction are those of the library. The crate `vaultrs` would bring
 //! 164 crates, a second HTTP stack and hundreds of methods, and its status call fails on OpenBao.
 //!
 //! A deletion replaces the record by a tombstone, by check-and-set, and the engine is configured to keep no
-//! older version: nothing of the tokens is left, and the version number goes on.
+//! older version: nothing of the tokens is left, and the version number goes on. A name that is used once, such
+//! as that of a pending login, is removed with its version number.
 //!
 //! An entry with a lifetime expires by the clock of the server, and the engine deletes it then
 //! (`delete_version_after`).

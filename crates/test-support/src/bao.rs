@@ -195,7 +195,7 @@ impl Bao {
     pub async fn policy(&self, name: &str) {
         let rules = r#"
             path "secret/data/mcp-oauth/*" { capabilities = ["create", "read", "update"] }
-            path "secret/metadata/mcp-oauth/*" { capabilities = ["create", "update", "list"] }"#;
+            path "secret/metadata/mcp-oauth/*" { capabilities = ["create", "update", "list", "delete"] }"#;
         self.post(
             &format!("sys/policies/acl/{name}"),
             json!({"policy": rules}),

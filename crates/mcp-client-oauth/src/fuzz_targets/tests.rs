@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*};
 use super::PARSERS;
 
 /// The fuzz targets that other tests run: `it fuzz_regressions`, and those of `mcp-oauth-adapters`.
-const ELSEWHERE: [&str; 3] = ["encrypted_file", "event_stream", "record"];
+const ELSEWHERE: [&str; 4] = ["encrypted_file", "event_stream", "fernet", "record"];
 
 fn seeds() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds"))

@@ -75,18 +75,29 @@ impl TokenStore {
         name: &PendingName,
         revision: Revision,
     ) -> Result<bool, TokenStorageError> {
-        match self.backend.delete(&name.0, Some(revision)).await {
-            Err(TokenStorageError::Conflict { .. }) => Ok(false),
-            deleted => deleted,
+        let is_taken = match self.backend.delete(&name.0, Some(revision)).await {
+            Err(TokenStorageError::Conflict { .. }) => false,
+            deleted => deleted?,
+        };
+        if is_taken {
+            // The user waits for the tokens, and not for this. After a crash, the sweep does it.
+            let (store, name) = (self.clone(), name.clone());
+            self.tasks.spawn(async move {
+                if let Err(error) = store.remove_pending(&name).await {
+                    tracing::debug!(%error, "cannot remove what is left of a login");
+                }
+            });
         }
+        Ok(is_taken)
     }
 
-    /// Removes a pending login, if it is there.
+    /// Removes a pending login, if it is there, and what a store keeps of a deleted one: its name is not used
+    /// again, and without this a store with versions would grow with each login.
     ///
     /// # Errors
     /// [`TokenStorageError`].
     pub(crate) async fn remove_pending(&self, name: &PendingName) -> Result<(), TokenStorageError> {
-        self.backend.delete(&name.0, None).await.map(drop)
+        self.backend.purge(&name.0).await
     }
 
     /// Returns whether a login is pending.

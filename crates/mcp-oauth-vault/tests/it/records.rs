@@ -31,6 +31,30 @@ async fn no_older_version_of_a_record_can_be_read() {
     assert_eq!(names(&vault).await.unwrap(), [""; 0]);
 }
 
+/// With the policy of the documentation.
+#[tokio::test]
+async fn nothing_is_left_of_a_purged_record() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    bao.policy("store").await;
+    let token = Secret::new(bao.token("store", "1h").await);
+    let vault = vault(&bao.options_as(VaultAuth::Token(token)));
+    let path = format!("secret/metadata/{RECORD}");
+    let first = vault.put("a", None, &entry("one")).await.unwrap();
+    assert!(vault.delete("a", Some(first)).await.unwrap());
+    assert_eq!(bao.get(&path).await.0, 200);
+    vault.purge("a").await.unwrap();
+    assert_eq!(bao.get(&path).await.0, 404);
+    // Another host that has read it comes too late.
+    assert!(is_conflict(&vault.delete("a", Some(first)).await));
+    vault.put("a", None, &entry("two")).await.unwrap();
+    for _ in 0..2 {
+        vault.purge("a").await.unwrap();
+        assert_eq!(bao.get(&path).await.0, 404);
+    }
+}
+
 #[tokio::test]
 async fn a_record_that_was_removed_manually_gets_a_new_revision() {
     let Some(bao) = Bao::start().await else {

@@ -230,3 +230,21 @@ fn a_vault_is_opened_by_its_name() {
         "the vault token store failed: relative URL without a base"
     );
 }
+
+/// The policy for earlier builds does not allow a removal.
+#[tokio::test]
+async fn without_the_capability_to_remove_a_purge_deletes() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let rules = r#"
+        path "secret/data/mcp-oauth/*" { capabilities = ["create", "read", "update"] }
+        path "secret/metadata/mcp-oauth/*" { capabilities = ["create", "update", "list"] }"#;
+    let policy = json!({"policy": rules});
+    bao.post("sys/policies/acl/earlier", policy).await;
+    let token = bao.token("earlier", "1h").await;
+    let vault = vault(&with_token(&bao, &token));
+    vault.put("a", None, &entry("one")).await.unwrap();
+    vault.purge("a").await.unwrap();
+    assert_eq!(content(&vault, "a").await, None);
+}

@@ -1,5 +1,5 @@
-//! Reads what `chuk-mcp-client-oauth` 0.4 has stored: a Fernet token in a file, whose key is derived from a
-//! password, or an entry of the keychain.
+//! Reads what `chuk-mcp-client-oauth` 0.4 has stored: a Fernet token in a file, by a key that is derived from
+//! a password, or an entry of the keychain.
 
 use std::num::NonZeroU32;
 

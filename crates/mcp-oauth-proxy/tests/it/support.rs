@@ -62,7 +62,7 @@ impl Host for Named {
     }
 }
 
-/// A host that names a command, whose user has the browser on another machine.
+/// A host that names a command, with the browser of its user on another machine.
 pub(crate) struct Remote;
 
 impl Host for Remote {

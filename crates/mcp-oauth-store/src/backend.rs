@@ -44,8 +44,9 @@ pub trait Backend: fmt::Debug + Send + Sync {
         expected: Option<Revision>,
     ) -> Result<bool, TokenStorageError>;
 
-    /// Deletes the content of `name` in any case, and everything that a deletion leaves of it, such as a number
-    /// for the next revision: nothing is stored under `name` again. A store that leaves nothing deletes only.
+    /// Deletes the content of `name` in any case, with everything that a deletion leaves of it, such as a number
+    /// for the next revision. It is only for a name that is not used again. The default is a deletion, for a
+    /// store that leaves nothing.
     ///
     /// # Errors
     /// The errors of [`delete`](Self::delete).
